@@ -1,0 +1,64 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The settings that all rooms share.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+]
+
+/// Tests name whole sentences and reach into rooms with `@testable`.
+let testSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func room(_ name: String, _ imports: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: imports, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ imports: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: imports, swiftSettings: testSettings)
+}
+
+let package = Package(
+    name: "oncegate",
+    products: [
+        .executable(name: "oncegate", targets: ["GatewayCommand"]),
+        .library(name: "Idempotency", targets: ["Idempotency"]),
+        .library(name: "IdempotencySQLite", targets: ["IdempotencySQLite"]),
+    ],
+    targets: [
+        room("Idempotency"),
+        room("HTTP"),
+        room("JSON"),
+        room("Telemetry", ["JSON"]),
+        room("Crypto", ["CCrypto"]),
+        room("Transport", ["CTransport", "Telemetry"]),
+        room("IdempotencySQLite", ["Idempotency", "CIdempotencySQLite"]),
+        room("Gateway", ["Idempotency", "HTTP", "JSON", "Crypto", "Telemetry"]),
+        room("HTTPServer", ["HTTP", "Transport", "Telemetry"]),
+        room("CurlUpstream", ["HTTP", "Transport", "Telemetry", "CCurlUpstream"]),
+        room("Admin", ["Idempotency", "HTTP", "JSON", "Telemetry"]),
+        .executableTarget(
+            name: "GatewayCommand",
+            dependencies: [
+                "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "Transport",
+                "IdempotencySQLite", "Gateway", "HTTPServer", "CurlUpstream", "Admin",
+            ],
+            swiftSettings: settings),
+        .target(name: "CTransport"),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto"),
+        .systemLibrary(name: "CCurlUpstream", pkgConfig: "libcurl"),
+        .systemLibrary(name: "CIdempotencySQLite", pkgConfig: "sqlite3"),
+
+        .target(
+            name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
+            swiftSettings: testSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,143 @@
+/// A field name, compared without regard to case (RFC 9110 section 5.1).
+package struct FieldName: Sendable {
+    /// The name as it is to be written.
+    package let spelling: [UInt8]
+    /// Which of the names that the gateway treats specially this is.
+    package let id: ID
+    /// The name in lower case.
+    let lowercased: [UInt8]
+
+    /// A name from text. Whether it is a token is the caller's to check with ``isToken``.
+    package init(_ text: String) {
+        spelling = Array(text.utf8)
+        lowercased = spelling.map(asciiLowercased)
+        id = ID(of: spelling.span)
+    }
+
+    private init(_ text: String, _ id: ID) {
+        spelling = Array(text.utf8)
+        lowercased = spelling.map(asciiLowercased)
+        self.id = id
+    }
+
+    /// Whether the name is a token (RFC 9110 section 5.6.2), as every field name must be.
+    package var isToken: Bool {
+        !spelling.isEmpty && spelling.allSatisfy(isTokenByte)
+    }
+
+    /// Whether `name` is this name in any case.
+    func matches(_ name: Span<UInt8>) -> Bool {
+        guard name.count == lowercased.count else { return false }
+        for index in lowercased.indices where asciiLowercased(name[index]) != lowercased[index] {
+            return false
+        }
+        return true
+    }
+}
+
+extension FieldName: Hashable {
+    package static func == (a: FieldName, b: FieldName) -> Bool { a.lowercased == b.lowercased }
+    package func hash(into hasher: inout Hasher) { hasher.combine(lowercased) }
+}
+
+extension FieldName: CustomStringConvertible {
+    package var description: String { String(decoding: spelling, as: UTF8.self) }
+}
+
+extension FieldName {
+    /// The names that framing, forwarding and keying look for.
+    package enum ID: UInt8, Sendable, CaseIterable {
+        case other
+        case accept, age, authorization, cacheControl, connection, contentEncoding, contentLength
+        case contentType, date, expect, forwarded, host, idempotencyKey, keepAlive, location, prefer
+        case proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization, proxyConnection
+        case retryAfter, server, te, trailer, transferEncoding, upgrade, via
+        case xForwardedFor, xForwardedHost, xForwardedProto
+        case idempotencyStatus, idempotencyExpires, idempotentReplayed
+        case accessControlExposeHeaders, accessControlAllowOrigin
+    }
+
+    package static let accept = FieldName("Accept", .accept)
+    package static let age = FieldName("Age", .age)
+    package static let authorization = FieldName("Authorization", .authorization)
+    package static let cacheControl = FieldName("Cache-Control", .cacheControl)
+    package static let connection = FieldName("Connection", .connection)
+    package static let contentEncoding = FieldName("Content-Encoding", .contentEncoding)
+    package static let contentLength = FieldName("Content-Length", .contentLength)
+    package static let contentType = FieldName("Content-Type", .contentType)
+    package static let date = FieldName("Date", .date)
+    package static let expect = FieldName("Expect", .expect)
+    package static let forwarded = FieldName("Forwarded", .forwarded)
+    package static let host = FieldName("Host", .host)
+    package static let idempotencyKey = FieldName("Idempotency-Key", .idempotencyKey)
+    package static let keepAlive = FieldName("Keep-Alive", .keepAlive)
+    package static let location = FieldName("Location", .location)
+    package static let prefer = FieldName("Prefer", .prefer)
+    package static let proxyAuthenticate = FieldName("Proxy-Authenticate", .proxyAuthenticate)
+    package static let proxyAuthenticationInfo = FieldName(
+        "Proxy-Authentication-Info", .proxyAuthenticationInfo)
+    package static let proxyAuthorization = FieldName("Proxy-Authorization", .proxyAuthorization)
+    package static let proxyConnection = FieldName("Proxy-Connection", .proxyConnection)
+    package static let retryAfter = FieldName("Retry-After", .retryAfter)
+    package static let server = FieldName("Server", .server)
+    package static let te = FieldName("TE", .te)
+    package static let trailer = FieldName("Trailer", .trailer)
+    package static let transferEncoding = FieldName("Transfer-Encoding", .transferEncoding)
+    package static let upgrade = FieldName("Upgrade", .upgrade)
+    package static let via = FieldName("Via", .via)
+    package static let xForwardedFor = FieldName("X-Forwarded-For", .xForwardedFor)
+    package static let xForwardedHost = FieldName("X-Forwarded-Host", .xForwardedHost)
+    package static let xForwardedProto = FieldName("X-Forwarded-Proto", .xForwardedProto)
+    package static let idempotencyStatus = FieldName("Idempotency-Status", .idempotencyStatus)
+    package static let idempotencyExpires = FieldName("Idempotency-Expires", .idempotencyExpires)
+    package static let idempotentReplayed = FieldName("Idempotent-Replayed", .idempotentReplayed)
+    package static let accessControlExposeHeaders = FieldName(
+        "Access-Control-Expose-Headers", .accessControlExposeHeaders)
+    package static let accessControlAllowOrigin = FieldName(
+        "Access-Control-Allow-Origin", .accessControlAllowOrigin)
+
+    private static let known: [FieldName] = [
+        accept, age, authorization, cacheControl, connection, contentEncoding, contentLength,
+        contentType, date, expect, forwarded, host, idempotencyKey, keepAlive, location, prefer,
+        proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization, proxyConnection,
+        retryAfter, server, te, trailer, transferEncoding, upgrade, via,
+        xForwardedFor, xForwardedHost, xForwardedProto,
+        idempotencyStatus, idempotencyExpires, idempotentReplayed,
+        accessControlExposeHeaders, accessControlAllowOrigin,
+    ]
+
+    /// The known names by length, so that a name is compared with two or three at most.
+    fileprivate static let knownByLength: [[FieldName]] = {
+        var table = [[FieldName]](repeating: [], count: 32)
+        for name in known { table[name.lowercased.count].append(name) }
+        return table
+    }()
+}
+
+extension FieldName.ID {
+    /// Recognises a name.
+    init(of name: Span<UInt8>) {
+        self = .other
+        guard name.count < FieldName.knownByLength.count else { return }
+        for candidate in FieldName.knownByLength[name.count] where candidate.matches(name) {
+            self = candidate.id
+            return
+        }
+    }
+}
+
+/// `A`–`Z` become `a`–`z`; other bytes stay.
+@inline(__always)
+package func asciiLowercased(_ byte: UInt8) -> UInt8 {
+    byte &- 0x41 < 26 ? byte | 0x20 : byte
+}
+
+/// Whether a byte may stand in a token: `tchar` of RFC 9110 section 5.6.2.
+@inline(__always)
+func isTokenByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+    case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E: true
+    default: false
+    }
+}

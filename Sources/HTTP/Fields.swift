@@ -1,0 +1,162 @@
+/// Field lines in the order in which they came, with their bytes untouched.
+///
+/// All names and values live in one array, so that a head costs two allocations however many
+/// lines it has, and forwarding one copies bytes instead of making strings. A line whose name the
+/// gateway has an interest in is marked with its ``FieldName/ID`` when it is appended; looking it
+/// up again reads one byte per line.
+///
+/// Values carry no leading or trailing whitespace (RFC 9110 section 5.5). Several lines of one
+/// name stay several lines.
+package struct Fields: Sendable {
+    /// Where one line's name and value lie in `bytes`.
+    struct Line: Sendable {
+        var nameStart: UInt32
+        var nameEnd: UInt32
+        var valueStart: UInt32
+        var valueEnd: UInt32
+        var id: FieldName.ID
+    }
+
+    /// Names and values, and between them whatever else the head held.
+    var bytes: [UInt8]
+    var lines: [Line]
+
+    /// No lines.
+    package init() {
+        bytes = []
+        lines = []
+    }
+
+    /// For parsers: lines that lie in `bytes` already.
+    init(bytes: [UInt8], lines: [Line]) {
+        self.bytes = bytes
+        self.lines = lines
+    }
+
+    /// The number of lines.
+    package var count: Int { lines.count }
+
+    /// The positions of the lines, for iteration.
+    package var indices: Range<Int> { 0..<lines.count }
+
+    /// What the gateway knows this line's name as; `.other` for all the names it does not care for.
+    package func id(at index: Int) -> FieldName.ID { lines[index].id }
+
+    /// The name of a line, as it was written.
+    package func name(at index: Int) -> ArraySlice<UInt8> {
+        let line = lines[index]
+        return bytes[Int(line.nameStart)..<Int(line.nameEnd)]
+    }
+
+    /// The value of a line.
+    package func value(at index: Int) -> ArraySlice<UInt8> {
+        let line = lines[index]
+        return bytes[Int(line.valueStart)..<Int(line.valueEnd)]
+    }
+
+    /// Whether a line has this name, in any case.
+    package func isLine(at index: Int, named name: FieldName) -> Bool {
+        let line = lines[index]
+        if name.id != .other { return line.id == name.id }
+        guard line.id == .other else { return false }
+        return name.matches(bytes.span.extracting(Int(line.nameStart)..<Int(line.nameEnd)))
+    }
+
+    /// The position of the first line of that name at or after `start`.
+    package func firstIndex(of name: FieldName, from start: Int = 0) -> Int? {
+        var index = start
+        while index < lines.count {
+            if isLine(at: index, named: name) { return index }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Whether there is a line of that name.
+    package func contains(_ name: FieldName) -> Bool { firstIndex(of: name) != nil }
+
+    /// The value of the first line of that name.
+    package subscript(_ name: FieldName) -> ArraySlice<UInt8>? {
+        firstIndex(of: name).map { value(at: $0) }
+    }
+
+    /// The value of the first line of that name as text; malformed UTF-8 is repaired.
+    package func text(_ name: FieldName) -> String? {
+        self[name].map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The number of lines of that name.
+    package func count(of name: FieldName) -> Int {
+        indices.reduce(0) { $0 + (isLine(at: $1, named: name) ? 1 : 0) }
+    }
+
+    /// Adds a line at the end. The caller vouches that the name is a token and that the value has
+    /// no CR, LF or NUL.
+    package mutating func append(_ name: FieldName, _ value: some Collection<UInt8>) {
+        append(name: name.spelling, id: name.id, value: value)
+    }
+
+    /// Adds a line at the end, with a text as its value.
+    package mutating func append(_ name: FieldName, _ value: String) {
+        append(name: name.spelling, id: name.id, value: value.utf8)
+    }
+
+    /// Adds a line whose name is kept as it is written.
+    package mutating func append(
+        name: some Collection<UInt8>, value: some Collection<UInt8>
+    ) {
+        let id = FieldName.ID(of: Array(name).span)
+        append(name: name, id: id, value: value)
+    }
+
+    /// Adds a copy of another list's line.
+    package mutating func append(line index: Int, of other: Fields) {
+        append(name: other.name(at: index), id: other.id(at: index), value: other.value(at: index))
+    }
+
+    private mutating func append(
+        name: some Collection<UInt8>, id: FieldName.ID, value: some Collection<UInt8>
+    ) {
+        let start = bytes.count
+        bytes.append(contentsOf: name)
+        let nameEnd = bytes.count
+        bytes.append(contentsOf: value)
+        lines.append(
+            Line(
+                nameStart: UInt32(start), nameEnd: UInt32(nameEnd), valueStart: UInt32(nameEnd),
+                valueEnd: UInt32(bytes.count), id: id))
+    }
+
+    /// Drops the lines for which `isUnwanted` says so.
+    package mutating func removeAll(where isUnwanted: (Int) -> Bool) {
+        var kept: [Line] = []
+        kept.reserveCapacity(lines.count)
+        for index in lines.indices where !isUnwanted(index) { kept.append(lines[index]) }
+        lines = kept
+    }
+
+    /// Drops all lines of that name.
+    package mutating func removeAll(_ name: FieldName) {
+        guard contains(name) else { return }
+        let copy = self
+        removeAll { copy.isLine(at: $0, named: name) }
+    }
+
+    /// Name and value of each line as text, for logs and tests; malformed UTF-8 is repaired.
+    package var pairs: [(name: String, value: String)] {
+        indices.map {
+            (
+                String(decoding: name(at: $0), as: UTF8.self),
+                String(decoding: value(at: $0), as: UTF8.self)
+            )
+        }
+    }
+}
+
+extension Fields: ExpressibleByDictionaryLiteral {
+    /// Lines written out, for answers that the gateway makes itself and for tests.
+    package init(dictionaryLiteral elements: (String, String)...) {
+        self.init()
+        for (name, value) in elements { append(FieldName(name), value) }
+    }
+}

@@ -1,0 +1,100 @@
+/// Sends requests to one upstream, each at most once.
+///
+/// A client belongs to one event loop, like the handlers that use it.
+package protocol UpstreamClient: AnyObject {
+    /// Takes or opens a connection and sends the request's head, with the whole body where it is
+    /// there already.
+    ///
+    /// - Throws: ``UpstreamError``, whose effect says whether anything may have reached the upstream.
+    func exchange(_ request: UpstreamRequest) async throws(UpstreamError) -> any UpstreamExchange
+}
+
+/// A request as it is to leave: fields are sent as they are, framing fields are added.
+package struct UpstreamRequest: Sendable {
+    package var method: Method
+    package var target: ArraySlice<UInt8>
+    /// Without `Content-Length` and `Transfer-Encoding`, which follow from `body`.
+    package var fields: Fields
+    package var body: Body
+
+    /// How the body comes.
+    package enum Body: Sendable {
+        /// There is none, and no `Content-Length`.
+        case none
+        /// It is here, whole; also when it has no bytes (`Content-Length: 0`).
+        case whole(ArraySlice<UInt8>)
+        /// It follows by ``UpstreamExchange/write(_:)``, as many bytes as told, else chunked.
+        case stream(length: UInt64?)
+    }
+
+    /// A request from its parts.
+    package init(method: Method, target: ArraySlice<UInt8>, fields: Fields, body: Body) {
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.body = body
+    }
+}
+
+/// One request under way on one upstream connection.
+///
+/// Call ``cancel()`` when done, however it ended; after a complete exchange it does nothing.
+package protocol UpstreamExchange: AnyObject {
+    /// Sends the next bytes of a streamed body; waits while the upstream does not read.
+    func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError)
+
+    /// Ends a streamed body.
+    func finish(trailers: Fields) async throws(UpstreamError)
+
+    /// The next head: any number of interim ones, then the final one.
+    func head() async throws(UpstreamError) -> ResponseHead
+
+    /// The next bytes of the body, at least one; nil at the end.
+    func read() async throws(UpstreamError) -> ArraySlice<UInt8>?
+
+    /// The answer's trailer fields, once `read` has returned nil.
+    var trailers: Fields { get }
+
+    /// Closes the connection, unless the exchange is complete.
+    func cancel()
+}
+
+/// A failed exchange with the upstream.
+package struct UpstreamError: Error, Sendable {
+    /// What happened, as far as callers decide on it.
+    package enum Reason: Sendable, Hashable {
+        /// Refused, not resolved, TLS failed.
+        case unreachable
+        /// Connections or requests in flight are at their limit.
+        case overloaded
+        /// The connect timeout passed.
+        case connectTimeout
+        /// The idle or total timeout passed after the request was sent.
+        case timeout
+        /// The connection ended before the answer was complete.
+        case cutShort
+        /// The answer is not HTTP, or its framing contradicts itself.
+        case malformed
+    }
+
+    /// Whether the upstream may have acted on the request.
+    package enum Effect: Sendable, Hashable {
+        /// Not a byte of the request was handed to a connection.
+        case none
+        /// Something was sent; nobody knows what came of it.
+        case possible
+    }
+
+    package let reason: Reason
+    /// Only `.none` frees a key.
+    package let effect: Effect
+    /// For the log, never for the client.
+    package let detail: String
+
+    /// An error from its parts.
+    package init(_ reason: Reason, effect: Effect, detail: String) {
+        self.reason = reason
+        self.effect = effect
+        self.detail = detail
+    }
+}
