@@ -1,0 +1,1 @@
+@main struct Oncegate { static func main() {} }
