@@ -9,9 +9,8 @@ package struct FieldName: Sendable {
 
     /// A name from text. Whether it is a token is the caller's to check with ``isToken``.
     package init(_ text: String) {
-        spelling = Array(text.utf8)
-        lowercased = spelling.map(asciiLowercased)
-        id = ID(of: spelling.span)
+        let spelling = Array(text.utf8)
+        self.init(text, ID(of: spelling.span))
     }
 
     private init(_ text: String, _ id: ID) {
