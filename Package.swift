@@ -59,6 +59,11 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
+        tests("HTTPTests", ["HTTP"]),
+        .executableTarget(
+            name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
+            exclude: ["Corpus"],
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
     ],
     swiftLanguageModes: [.v6]
 )
