@@ -64,6 +64,7 @@ let package = Package(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+        tests("JSONTests", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
