@@ -18,7 +18,7 @@ struct LineBuffer {
     /// Lost lines that no line told of yet.
     private var unreported = 0
     private var bytes: [UInt8] = []
-    private var stamp = TimeStamp()
+    private var stamp = TimeStamp(opening: #"{"time":""#, closing: #"","#)
 
     /// An empty buffer.
     init(limit: Int) { self.limit = limit }
@@ -29,7 +29,7 @@ struct LineBuffer {
     /// Adds `object`, a JSON object with at least one member, as a line with `time` put in front;
     /// or counts it as lost when there is no room for it.
     mutating func append(_ object: [UInt8], at time: timespec) {
-        guard bytes.count + object.count + Self.overhead <= limit else {
+        guard bytes.count + stamp.length + object.count <= limit else {
             droppedLines += 1
             unreported += 1
             return
@@ -61,9 +61,7 @@ struct LineBuffer {
     }
 
     private mutating func put(_ object: [UInt8], at time: timespec) {
-        bytes.append(contentsOf: Self.opening)
-        stamp.append(time, to: &bytes)
-        bytes.append(contentsOf: Self.separator)
+        bytes.append(contentsOf: stamp.bytes(at: time))
         bytes.append(contentsOf: object[1...])
         bytes.append(UInt8(ascii: "\n"))
     }
@@ -72,8 +70,4 @@ struct LineBuffer {
         Array(
             #"{"level":"warning","message":"log lines were dropped","dropped":\#(count)}"#.utf8)
     }
-
-    private static let opening = Array(#"{"time":""#.utf8)
-    private static let separator = Array(#"","#.utf8)
-    private static let overhead = opening.count + TimeStamp.length + separator.count
 }

@@ -1,36 +1,53 @@
 import Glibc
 
-/// Writes wall clock time as `2026-01-02T03:04:05.678Z` (RFC 3339), remembering the last second.
+/// Writes wall clock time as `2026-01-02T03:04:05.678Z` (RFC 3339) between two fixed texts, and
+/// remembers the last millisecond's result.
 struct TimeStamp {
-    /// The length of every stamp.
-    static let length = 24
-
+    /// The length of every result.
+    let length: Int
+    /// Opening, time and closing.
+    private var text: [UInt8]
+    private let start: Int
     private var second = Int.min
-    private var text: [UInt8] = []
+    private var millisecond = 0
 
-    /// Appends the stamp of `time`, milliseconds rounded down.
-    mutating func append(_ time: timespec, to bytes: inout [UInt8]) {
-        if time.tv_sec != second { format(time.tv_sec) }
-        bytes.append(contentsOf: text)
-        appendDigits(time.tv_nsec / 1_000_000, 3, to: &bytes)
-        bytes.append(UInt8(ascii: "Z"))
+    /// Stamps inside these texts.
+    init(opening: String = "", closing: String = "") {
+        start = opening.utf8.count
+        text = Array("\(opening)0000-00-00T00:00:00.000Z\(closing)".utf8)
+        length = text.count
     }
 
-    private mutating func format(_ seconds: Int) {
-        second = seconds
-        let day = floorDivide(seconds, 86_400)
-        let date = CivilDate(daysSince1970: day)
-        let clock = seconds - day * 86_400
-        text.removeAll(keepingCapacity: true)
-        appendDigits(date.year, 4, to: &text)
-        for (mark, value) in [
-            ("-", date.month), ("-", date.day), ("T", clock / 3600), (":", clock / 60 % 60),
-            (":", clock % 60),
-        ] {
-            text.append(contentsOf: mark.utf8)
-            appendDigits(value, 2, to: &text)
+    /// Opening, the stamp of `time` with milliseconds rounded down, closing.
+    mutating func bytes(at time: timespec) -> [UInt8] {
+        if time.tv_sec != second { set(second: time.tv_sec) }
+        let millisecond = time.tv_nsec / 1_000_000
+        if millisecond != self.millisecond {
+            self.millisecond = millisecond
+            put(millisecond, digits: 3, at: 20)
         }
-        text.append(UInt8(ascii: "."))
+        return text
+    }
+
+    private mutating func set(second: Int) {
+        self.second = second
+        let day = floorDivide(second, 86_400)
+        let date = CivilDate(daysSince1970: day)
+        let clock = second - day * 86_400
+        put(date.year, digits: 4, at: 0)
+        put(date.month, digits: 2, at: 5)
+        put(date.day, digits: 2, at: 8)
+        put(clock / 3600, digits: 2, at: 11)
+        put(clock / 60 % 60, digits: 2, at: 14)
+        put(clock % 60, digits: 2, at: 17)
+    }
+
+    private mutating func put(_ value: Int, digits: Int, at offset: Int) {
+        var rest = value
+        for index in (0..<digits).reversed() {
+            text[start + offset + index] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
     }
 }
 
@@ -57,14 +74,4 @@ private struct CivilDate {
 
 private func floorDivide(_ value: Int, _ divisor: Int) -> Int {
     value >= 0 ? value / divisor : (value - divisor + 1) / divisor
-}
-
-/// Appends a number with leading zeros.
-private func appendDigits(_ value: Int, _ count: Int, to bytes: inout [UInt8]) {
-    var scale = 1
-    for _ in 1..<count { scale *= 10 }
-    while scale > 0 {
-        bytes.append(UInt8(ascii: "0") + UInt8(value / scale % 10))
-        scale /= 10
-    }
 }
