@@ -60,6 +60,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
     ],
     swiftLanguageModes: [.v6]
 )
