@@ -65,3 +65,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Where every change is checked, a warning is an error.
+if Context.environment["CI"] != nil {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+        target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}
