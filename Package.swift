@@ -64,7 +64,17 @@ let package = Package(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("JSONTests", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Where every change is checked, a warning is an error.
+if Context.environment["CI"] != nil {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+        target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}
