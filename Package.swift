@@ -62,8 +62,7 @@ let package = Package(
         tests("HTTPTests", ["HTTP"]),
         .executableTarget(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
-            exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+            exclude: ["Corpus"], swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]
 )
