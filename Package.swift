@@ -67,6 +67,7 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("JSONTests", ["JSON"]),
+            exclude: ["Corpus"], swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]
 )
