@@ -48,8 +48,8 @@ struct Configuration: Section {
             reading.tell("another listener has this address", at: place.member("address") ?? place)
         }
         if places.isEmpty { taken = Set(listeners.map(\.address)) }
-        guard let admin, taken.contains(admin.address) else { return }
         let place = cursor.member("admin")
+        guard let admin, taken.contains(admin.address), !reading.isFlawed("admin") else { return }
         reading.tell(
             "a listener has the address \"\(admin.address.text)\"",
             at: place?.member("address") ?? cursor.missing("admin"))

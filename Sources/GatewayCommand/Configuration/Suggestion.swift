@@ -5,11 +5,17 @@ enum Suggestion {
         let near = max(1, word.unicodeScalars.count / 3)
         var best: (word: String, distance: Int)?
         for candidate in known {
-            let distance =
-                candidate.lowercased() == word.lowercased() ? 0 : distance(word, candidate)
+            let distance = cost(word, candidate)
             if distance <= near, distance < best?.distance ?? .max { best = (candidate, distance) }
         }
         return best?.word
+    }
+
+    /// Another case costs nothing, and the rest of a word little.
+    private static func cost(_ word: String, _ candidate: String) -> Int {
+        if candidate.lowercased() == word.lowercased() { return 0 }
+        if word.count >= 3, candidate.hasPrefix(word) { return 1 }
+        return distance(word, candidate)
     }
 
     /// `; did you mean "…"?`, or nothing.

@@ -55,7 +55,8 @@ extension Configuration {
         }
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
-            guard let written = cursor.member("tls"), cursor.member("url") != nil, !url.isSecure,
+            guard let written = cursor.member("tls"), let place = cursor.member("url"),
+                !reading.isFlawed(place.path), !url.isSecure,
                 tls.ca != nil || !tls.verify || tls.certificate != nil
             else { return }
             reading.tell("has no effect without \"https://\" in the url", at: written)
