@@ -68,6 +68,7 @@ let package = Package(
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("JSONTests", ["JSON"]),
             exclude: ["Corpus"], swiftSettings: testSettings),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
