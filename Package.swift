@@ -61,6 +61,7 @@ let package = Package(
             swiftSettings: testSettings),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]
