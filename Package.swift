@@ -66,6 +66,7 @@ let package = Package(
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
             exclude: ["Corpus"], swiftSettings: testSettings),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
