@@ -94,33 +94,64 @@ extension FieldName {
         "Access-Control-Expose-Headers", .accessControlExposeHeaders)
     package static let accessControlAllowOrigin = FieldName(
         "Access-Control-Allow-Origin", .accessControlAllowOrigin)
-
-    private static let known: [FieldName] = [
-        accept, age, authorization, cacheControl, connection, contentEncoding, contentLength,
-        contentType, date, expect, forwarded, host, idempotencyKey, keepAlive, location, prefer,
-        proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization, proxyConnection,
-        retryAfter, server, te, trailer, transferEncoding, upgrade, via,
-        xForwardedFor, xForwardedHost, xForwardedProto,
-        idempotencyStatus, idempotencyExpires, idempotentReplayed,
-        accessControlExposeHeaders, accessControlAllowOrigin,
-    ]
-
-    /// The known names by length, so that a name is compared with two or three at most.
-    fileprivate static let knownByLength: [[FieldName]] = {
-        var table = [[FieldName]](repeating: [], count: 32)
-        for name in known { table[name.lowercased.count].append(name) }
-        return table
-    }()
 }
 
 extension FieldName.ID {
-    /// Recognises a name.
+    /// Recognises a name in any case.
     init(of name: Span<UInt8>) {
         self = .other
-        guard name.count < FieldName.knownByLength.count else { return }
-        for candidate in FieldName.knownByLength[name.count] where candidate.matches(name) {
-            self = candidate.id
-            return
+        guard !name.isEmpty, let (candidate, spelling) = Self.candidate(name) else { return }
+        if isEqualIgnoringCase(name, spelling) { self = candidate }
+    }
+
+    /// Recognises the name at a place in `bytes`.
+    @inline(__always)
+    init(of bytes: Span<UInt8>, _ range: Range<Int>) {
+        self.init(of: bytes.extracting(range))
+    }
+
+    /// The one name that a name of this length and first letter can be. No two have both in
+    /// common, save those of 19 letters with `i`, which the last letter tells apart.
+    private static func candidate(_ name: Span<UInt8>) -> (FieldName.ID, StaticString)? {
+        switch (name.count, asciiLowercased(name[0])) {
+        case (2, UInt8(ascii: "t")): (.te, "te")
+        case (3, UInt8(ascii: "a")): (.age, "age")
+        case (3, UInt8(ascii: "v")): (.via, "via")
+        case (4, UInt8(ascii: "d")): (.date, "date")
+        case (4, UInt8(ascii: "h")): (.host, "host")
+        case (6, UInt8(ascii: "a")): (.accept, "accept")
+        case (6, UInt8(ascii: "e")): (.expect, "expect")
+        case (6, UInt8(ascii: "p")): (.prefer, "prefer")
+        case (6, UInt8(ascii: "s")): (.server, "server")
+        case (7, UInt8(ascii: "t")): (.trailer, "trailer")
+        case (7, UInt8(ascii: "u")): (.upgrade, "upgrade")
+        case (8, UInt8(ascii: "l")): (.location, "location")
+        case (9, UInt8(ascii: "f")): (.forwarded, "forwarded")
+        case (10, UInt8(ascii: "c")): (.connection, "connection")
+        case (10, UInt8(ascii: "k")): (.keepAlive, "keep-alive")
+        case (11, UInt8(ascii: "r")): (.retryAfter, "retry-after")
+        case (12, UInt8(ascii: "c")): (.contentType, "content-type")
+        case (13, UInt8(ascii: "a")): (.authorization, "authorization")
+        case (13, UInt8(ascii: "c")): (.cacheControl, "cache-control")
+        case (14, UInt8(ascii: "c")): (.contentLength, "content-length")
+        case (15, UInt8(ascii: "i")): (.idempotencyKey, "idempotency-key")
+        case (15, UInt8(ascii: "x")): (.xForwardedFor, "x-forwarded-for")
+        case (16, UInt8(ascii: "c")): (.contentEncoding, "content-encoding")
+        case (16, UInt8(ascii: "p")): (.proxyConnection, "proxy-connection")
+        case (16, UInt8(ascii: "x")): (.xForwardedHost, "x-forwarded-host")
+        case (17, UInt8(ascii: "t")): (.transferEncoding, "transfer-encoding")
+        case (17, UInt8(ascii: "x")): (.xForwardedProto, "x-forwarded-proto")
+        case (18, UInt8(ascii: "i")): (.idempotencyStatus, "idempotency-status")
+        case (18, UInt8(ascii: "p")): (.proxyAuthenticate, "proxy-authenticate")
+        case (19, UInt8(ascii: "i")):
+            asciiLowercased(name[18]) == UInt8(ascii: "s")
+                ? (.idempotencyExpires, "idempotency-expires")
+                : (.idempotentReplayed, "idempotent-replayed")
+        case (19, UInt8(ascii: "p")): (.proxyAuthorization, "proxy-authorization")
+        case (25, UInt8(ascii: "p")): (.proxyAuthenticationInfo, "proxy-authentication-info")
+        case (27, UInt8(ascii: "a")): (.accessControlAllowOrigin, "access-control-allow-origin")
+        case (29, UInt8(ascii: "a")): (.accessControlExposeHeaders, "access-control-expose-headers")
+        default: nil
         }
     }
 }
