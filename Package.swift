@@ -60,6 +60,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )
