@@ -61,6 +61,10 @@ let package = Package(
             swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
