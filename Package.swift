@@ -59,6 +59,13 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
+        tests("HTTPTests", ["HTTP"]),
+        .executableTarget(
+            name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
+            exclude: ["Corpus"],
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("JSONTests", ["JSON"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("CryptoTests", ["Crypto"]),
@@ -68,3 +75,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Where every change is checked, a warning is an error.
+if Context.environment["CI"] != nil {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+        target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

@@ -47,6 +47,7 @@ package actor EventLoop {
         executor.adoptThread()
         while !isStopping.load(ordering: .acquiring) {
             let hasJobs = executor.runJobs()
+            reactor.finishTurn()
             let mayWait = !hasJobs && executor.fallAsleep()
             reactor.poll(mayWait: mayWait) { if mayWait { executor.awake() } }
             reactor.fireTimers()

@@ -29,6 +29,7 @@ package protocol ReadinessObserver: AnyObject {
     package let scratch: UnsafeMutableRawBufferPointer
 
     private var timers = Timers()
+    private var endOfTurn: [() -> Void] = []
     private let epoll: Int32
     private var events: UnsafeMutableBufferPointer<epoll_event>
     /// Who observes a descriptor, by its number; and how often that number was taken, so that an
@@ -123,6 +124,18 @@ package protocol ReadinessObserver: AnyObject {
     package func disarm(_ timer: LoopTimer) { timers.disarm(timer) }
 
     // MARK: The loop's turn
+
+    /// Does `action` when all tasks that can go on have done so, before the loop waits: the moment
+    /// to send what was held back in case more would come.
+    package func atEndOfTurn(_ action: @escaping () -> Void) { endOfTurn.append(action) }
+
+    /// Does what was put off.
+    func finishTurn() {
+        guard !endOfTurn.isEmpty else { return }
+        let actions = endOfTurn
+        endOfTurn.removeAll(keepingCapacity: true)
+        for action in actions { action() }
+    }
 
     /// Waits for events, at most until the next timer, and tells the observers.
     /// `onWaking` is called right after the wait.

@@ -1,0 +1,1 @@
+@main struct FuzzHTTP1 { static func main() {} }
