@@ -70,6 +70,11 @@ let package = Package(
         tests("JSONTests", ["JSON"]),
             exclude: ["Corpus"], swiftSettings: testSettings),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
