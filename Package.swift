@@ -59,6 +59,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
+        tests("EndToEndTests", ["GatewayCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )
