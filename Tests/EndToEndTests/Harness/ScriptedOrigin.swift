@@ -1,3 +1,5 @@
+import Glibc
+
 /// An API that is not idempotent, on a loopback port: every request that it executes makes a new
 /// order with a new number. Tests script what it does with a path.
 ///
@@ -83,7 +85,7 @@ final class ScriptedOrigin: Sendable {
         }
     }
 
-    /// Waits until a request, numbered from 0, has come in with its whole body.
+    /// Waits until an order was executed.
     func waitForExecution(of order: String) throws {
         try state.wait(for: "the execution of \(order)") {
             $0.executions[order] == nil ? nil : true
@@ -218,6 +220,9 @@ final class OriginExchange {
 
     /// Sends a text as it is.
     func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    /// Is slow, as an origin may be.
+    func pause(milliseconds: Int32) { _ = Glibc.poll(nil, 0, milliseconds) }
 
     /// Closes the connection in order.
     func close() {

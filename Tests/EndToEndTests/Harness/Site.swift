@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 /// A gateway with an origin behind it.
@@ -49,25 +50,13 @@ final class Site {
         try RawClient(gateway.adminPort).exchange(.get(target))
     }
 
-    /// Waits until a claim is at work for the key of `call`: a duplicate that does not want to
-    /// wait is told so.
-    func waitUntilInFlight(_ call: Call) throws {
-        var impatient = call
-        impatient.fields.append(("Prefer", "wait=0"))
-        let deadline = Deadline()
-        while !deadline.hasPassed {
-            let response = try send(impatient)
-            if response.status == 409 { return }
-        }
-        throw HarnessError("\(call.key ?? "") never was in flight")
-    }
-
     /// Sends a request again until the answer `isWanted`, which time alone brings about.
     func poll(_ call: Call, until isWanted: (WireResponse) -> Bool) throws -> WireResponse {
         let deadline = Deadline()
         while true {
             let response = try send(call)
             if isWanted(response) { return response }
+            _ = Glibc.poll(nil, 0, 10)
             if deadline.hasPassed {
                 throw HarnessError("in vain, the last answer: \(response.status) \(response.text)")
             }
