@@ -40,6 +40,12 @@ enum JSONText: Sendable, Equatable {
         return values.compactMap(\.string)
     }
 
+    /// Whether a member of the object is this text.
+    func says(_ text: String) -> Bool {
+        guard case .object(let members) = self else { return false }
+        return members.values.contains(.string(text))
+    }
+
     private struct Reader {
         let bytes: [UInt8]
         var index = 0

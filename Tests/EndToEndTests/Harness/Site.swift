@@ -50,6 +50,20 @@ final class Site {
         try RawClient(gateway.adminPort).exchange(.get(target))
     }
 
+    /// Waits until the gateway takes no connections any more.
+    func waitUntilRefused() throws {
+        let deadline = Deadline()
+        while !deadline.hasPassed {
+            do {
+                _ = try connect()
+                _ = Glibc.poll(nil, 0, 5)
+            } catch is Socket.Reset {
+                return
+            }
+        }
+        throw HarnessError("the gateway still takes connections")
+    }
+
     /// Sends a request again until the answer `isWanted`, which time alone brings about.
     func poll(_ call: Call, until isWanted: (WireResponse) -> Bool) throws -> WireResponse {
         let deadline = Deadline()
