@@ -1,3 +1,5 @@
+import Glibc
+
 /// A client that sends exactly the bytes that it is told to.
 final class RawClient {
     private let socket: Socket
@@ -59,6 +61,9 @@ final class RawClient {
             return reader.rest
         }
     }
+
+    /// Is slow, as a client may be.
+    func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }
 
     /// Ends the sending direction.
     func shutWriting() { socket.shutWriting() }
