@@ -80,7 +80,9 @@ import Testing
         #expect((result.output + result.errors).contains("127.0.0.1:\(origin.port)"), "\(result)")
     }
 
-    @Test(arguments: [["fly"], ["serve", "--confg", "x"], ["check", "a", "b"], ["serve", "--config"]])
+    @Test(arguments: [
+        ["fly"], ["serve", "--confg", "x"], ["check", "a", "b"], ["serve", "--config"],
+    ])
     func `a command line that makes no sense is refused with a hint`(arguments: [String]) throws {
         let result = try runOncegate(arguments)
         #expect(result.exit != .code(0))
@@ -125,7 +127,9 @@ import Testing
             let lines = metrics.text.split(separator: "\n")
             for state in ["executed", "replayed"] {
                 #expect(
-                    lines.contains { !$0.hasPrefix("#") && $0.contains(state) && $0.hasSuffix(" 1") },
+                    lines.contains {
+                        !$0.hasPrefix("#") && $0.contains(state) && $0.hasSuffix(" 1")
+                    },
                     "\(metrics.text)")
             }
             for line in lines where !line.hasPrefix("#") {

@@ -109,7 +109,8 @@ import Testing
         }
     }
 
-    @Test func `SIGTERM lets requests in flight finish, takes no new ones, and exits with 0`() throws
+    @Test func `SIGTERM lets requests in flight finish, takes no new ones, and exits with 0`()
+        throws
     {
         try Site.run { site in
             let gate = Gate()

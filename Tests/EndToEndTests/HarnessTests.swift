@@ -20,7 +20,9 @@ import Testing
         let origin = try ScriptedOrigin()
         defer { origin.stop() }
         let port = origin.port
-        let answers = try concurrently(20) { try RawClient(port).exchange(Call(key: "k\($0)")).text }
+        let answers = try concurrently(20) {
+            try RawClient(port).exchange(Call(key: "k\($0)")).text
+        }
         #expect(Set(answers).count == 20)
     }
 

@@ -53,7 +53,8 @@ import Testing
             site.origin.answer(
                 target, 200,
                 [
-                    ("Connection", "keep-alive, X-Hop"), ("X-Hop", "1"), ("Keep-Alive", "timeout=9"),
+                    ("Connection", "keep-alive, X-Hop"), ("X-Hop", "1"),
+                    ("Keep-Alive", "timeout=9"),
                     ("Proxy-Authenticate", "Basic"), ("X-End", "2"),
                 ])
             let call = Call(key: "k") {

@@ -251,7 +251,8 @@ final class WireReader {
         }
         let line = buffer[start..<index]
         guard buffer[index] == 10, line.last == 13, line.dropLast().allSatisfy({ $0 != 13 }) else {
-            throw Malformed(description: "line: \(String(decoding: line, as: UTF8.self).debugDescription)")
+            throw Malformed(
+                description: "line: \(String(decoding: line, as: UTF8.self).debugDescription)")
         }
         raw += buffer[start...index]
         start = index + 1
