@@ -75,6 +75,7 @@ let package = Package(
         tests(
             "GatewayTests",
             ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
+        tests("EndToEndTests", ["GatewayCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )
