@@ -62,6 +62,9 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("HouseTests", []),
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
+            swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
     ],
     swiftLanguageModes: [.v6]
