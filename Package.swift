@@ -59,6 +59,11 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
+        tests("HTTPTests", ["HTTP"]),
+        .executableTarget(
+            name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
+            exclude: ["Corpus"],
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("HouseTests", []),
@@ -66,6 +71,14 @@ let package = Package(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
+            exclude: ["Corpus"], swiftSettings: testSettings),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
+        tests("EndToEndTests", ["GatewayCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )
