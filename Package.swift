@@ -65,15 +65,13 @@ let package = Package(
             exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
-        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
         tests("HouseTests", []),
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("JSONTests", ["JSON"]),
-            exclude: ["Corpus"], swiftSettings: testSettings),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
-        tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("CryptoTests", ["Crypto"]),
         tests(
             "GatewayTests",
