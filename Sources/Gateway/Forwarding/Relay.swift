@@ -99,7 +99,7 @@ final class Relay {
         _ first: ArraySlice<UInt8>, _ call: Call
     ) async throws {
         defer { exchange.cancel() }
-        let watch = DownstreamWatch(call.writer, over: exchange, services.timers)
+        let watch = DownstreamWatch(call.writer, over: exchange)
         defer { watch.stop() }
         guard case .stream = body else {
             return try await answer(from: exchange, call)
