@@ -59,6 +59,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
+        tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
+        tests(
+            "IdempotencySQLiteTests",
+            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
