@@ -67,7 +67,6 @@ let package = Package(
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("JSONTests", ["JSON"]),
-        tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("CryptoTests", ["Crypto"]),
         tests(
             "GatewayTests",
