@@ -66,11 +66,16 @@ let package = Package(
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
+            exclude: ["Corpus"], swiftSettings: testSettings),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("CryptoTests", ["Crypto"]),
         tests(
             "GatewayTests",
             ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
+        tests("EndToEndTests", ["GatewayCommand"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -11,6 +11,10 @@ import Transport
     private var isClosed = false
     private var connecting: UnsafeContinuation<UInt32, Never>?
     private(set) var watch: SocketWatch?
+    /// The most that libcurl receives in one call. It allocates as much per connection, but a
+    /// connection without TLS never touches it.
+    private static let largestReceipt = 64 << 10
+
     /// When it became idle.
     var idleSince = Instant(nanoseconds: 0)
 
@@ -50,7 +54,7 @@ import Transport
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_FRESH_CONNECT, 1)
         set(CURLOPT_TCP_NODELAY, 1)
-        set(CURLOPT_BUFFERSIZE, 1024)
+        set(CURLOPT_BUFFERSIZE, Self.largestReceipt)
         // The environment's proxies are for people's browsers.
         set(CURLOPT_PROXY, "")
         set(CURLOPT_PROTOCOLS_STR, "http,https")
@@ -130,7 +134,7 @@ import Transport
         case CURLE_OK:
             guard count > 0 else { return .end }
             // A TLS record may be longer than what was asked for.
-            if count < buffer.count, !isSecure { watch.drained() }
+            if count < min(buffer.count, Self.largestReceipt), !isSecure { watch.drained() }
             return .bytes(count)
         case CURLE_AGAIN:
             watch.drained()

@@ -137,12 +137,9 @@ final class CurlExchange: UpstreamExchange {
             try concludeIfComplete()
             return nil
         }
-        return input(range)
-    }
-
-    private func input(_ range: Range<Int>) -> ArraySlice<UInt8> {
         let bytes = input[range]
         take(range.upperBound - inputStart)
+        try concludeIfComplete()
         return bytes
     }
 

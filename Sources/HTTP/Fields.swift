@@ -120,7 +120,8 @@ package struct Fields: Sendable {
         let start = bytes.count
         bytes.append(contentsOf: name)
         let nameEnd = bytes.count
-        guard nameEnd > start, bytes[start...].allSatisfy(isTokenByte) else {
+        let isKnown = id.map { $0 != .other } ?? false
+        guard isKnown || nameEnd > start && bytes[start...].allSatisfy(isTokenByte) else {
             bytes.removeLast(nameEnd - start)
             return
         }

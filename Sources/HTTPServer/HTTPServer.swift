@@ -37,8 +37,7 @@ package import Transport
     package func listen(_ descriptor: Int32, on loop: isolated EventLoop) {
         let listener = Listener(descriptor, limit: places, on: reactor)
         listeners.append(listener)
-        Task {
-            _ = loop
+        loop.start {
             while let accepted = await listener.accept() { self.open(accepted, on: loop) }
         }
     }
@@ -49,8 +48,7 @@ package import Transport
         }
         let connection = Connection(stream, server: self, peer: accepted.peer)
         connections[ObjectIdentifier(connection)] = connection
-        Task {
-            _ = loop
+        loop.start {
             await connection.run()
             self.closed(connection)
         }

@@ -1,5 +1,5 @@
 package import HTTP
-package import Transport
+import Transport
 
 /// What a server allows its clients, and how it speaks to those that it refuses.
 package struct ServerOptions {

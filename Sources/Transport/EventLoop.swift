@@ -35,6 +35,14 @@ package actor EventLoop {
         try await body(self)
     }
 
+    /// Starts a task on the loop. What `body` holds belongs to the loop, like the caller.
+    package func start(_ body: @escaping () async -> Void) {
+        let bound = ThreadBound(value: body)
+        Task(executorPreference: executor) { await self.carryOut(bound) }
+    }
+
+    private func carryOut(_ bound: ThreadBound<() async -> Void>) async { await bound.value() }
+
     /// Ends the loop's thread after its current turn. Tasks that still wait on it never resume.
     package nonisolated func stop() {
         isStopping.store(true, ordering: .releasing)
@@ -54,9 +62,9 @@ package actor EventLoop {
         }
     }
 
-    /// Carries the reactor to the thread that owns it.
-    private struct ThreadBound: @unchecked Sendable {
-        let value: Reactor
+    /// Carries what belongs to the loop past a `Sendable` requirement, from the loop to the loop.
+    private struct ThreadBound<Value>: @unchecked Sendable {
+        let value: Value
     }
 }
 

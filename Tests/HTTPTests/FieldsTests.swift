@@ -32,6 +32,14 @@ struct FieldsTests {
         #expect(FieldName("").id == .other)
     }
 
+    @Test func `a token has the bytes of RFC 9110 and no others`() {
+        let alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        let tokenBytes = Set(latin1("!#$%&'*+-.^_`|~" + alphanumeric))
+        for byte in UInt8.min...UInt8.max {
+            #expect(isTokenByte(byte) == tokenBytes.contains(byte))
+        }
+    }
+
     @Test func `a value cannot split a message`() {
         var fields = Fields()
         fields.append(FieldName("X"), "a\r\nSet-Cookie: b\u{0}c\r\n")

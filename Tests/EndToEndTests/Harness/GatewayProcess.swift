@@ -1,0 +1,101 @@
+import Glibc
+
+/// The real binary on a port of its own, with a database in a temporary directory.
+///
+/// A test keeps it alive through ``Site/run(_:_:)``; it never outlives its owner.
+final class GatewayProcess {
+    let directory: TemporaryDirectory
+    private(set) var process: ChildProcess
+    private(set) var port: UInt16
+    private(set) var adminPort: UInt16
+    private let configuration: Configuration
+    private let upstreamURL: String
+    /// Whether a test ended it on purpose.
+    private(set) var wasEnded = false
+
+    /// Where the binary is: beside the tests, unless `ONCEGATE` names another.
+    static let binary: String = {
+        if let path = getenv("ONCEGATE") { return String(cString: path) }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+        let path = String(decoding: buffer[..<max(0, count)].map(UInt8.init), as: UTF8.self)
+        return path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+            .joined(separator: "/") + "/oncegate"
+    }()
+
+    /// Starts the gateway and waits until it listens.
+    init(_ configuration: Configuration, upstreamURL: String) throws {
+        self.configuration = configuration
+        self.upstreamURL = upstreamURL
+        directory = try TemporaryDirectory()
+        (process, port, adminPort) = try Self.start(
+            configuration.text(upstreamURL: upstreamURL, directory: directory.path), in: directory)
+    }
+
+    /// Starts it again after it ended, on the same database and the same ports.
+    func restart(_ configuration: Configuration? = nil) throws {
+        try process.waitForExit()
+        let text = (configuration ?? self.configuration).text(
+            upstreamURL: upstreamURL, directory: directory.path, port: port, adminPort: adminPort)
+        (process, port, adminPort) = try Self.start(text, in: directory)
+        wasEnded = false
+    }
+
+    /// Sends SIGTERM: the gateway is to drain.
+    func terminate() {
+        wasEnded = true
+        process.signal(SIGTERM)
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    func kill() throws {
+        wasEnded = true
+        process.signal(SIGKILL)
+        try process.waitForExit()
+    }
+
+    /// Waits for the access line of a request that `isWanted`.
+    func accessLine(_ isWanted: (JSONText) -> Bool) throws -> JSONText {
+        try process.output.first("an access line") { line in
+            let value = try JSONText(parsing: line)
+            return isWanted(value) ? value : nil
+        }
+    }
+
+    /// The last log lines, to be read when a test fails.
+    var lastWords: String {
+        let lines = process.errors.all.suffix(30) + process.output.all.suffix(10)
+        return lines.joined(separator: "\n")
+    }
+
+    private static func start(
+        _ text: String, in directory: TemporaryDirectory
+    ) throws -> (ChildProcess, UInt16, UInt16) {
+        let file = try directory.write("gateway.json", text)
+        let process = try ChildProcess(
+            binary, ["serve", "--config", file], in: directory.path)
+        var port: UInt16?
+        var adminPort: UInt16?
+        let ports = try process.errors.first("its listeners") { line -> (UInt16, UInt16)? in
+            guard let entry = try? JSONText(parsing: line) else { return nil }
+            let number = entry["address"]?.string?.split(separator: ":").last.flatMap { UInt16($0) }
+            if entry["message"]?.string == "listening" { port = number }
+            if entry["message"]?.string == "admin listening" { adminPort = number }
+            guard let port, let adminPort else { return nil }
+            return (port, adminPort)
+        }
+        return (process, ports.0, ports.1)
+    }
+}
+
+/// Runs the binary with arguments until it ends by itself.
+func runOncegate(
+    _ arguments: [String], in directory: String = "/"
+) throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
+    let process = try ChildProcess(GatewayProcess.binary, arguments, in: directory)
+    let exit = try process.waitForExit()
+    return (
+        exit, try process.output.complete().joined(separator: "\n"),
+        try process.errors.complete().joined(separator: "\n")
+    )
+}

@@ -1,0 +1,85 @@
+import Glibc
+import Testing
+
+/// A gateway with an origin behind it.
+final class Site {
+    private(set) var origin: ScriptedOrigin
+    let gateway: GatewayProcess
+
+    private init(_ configuration: Configuration) throws {
+        origin = try ScriptedOrigin()
+        gateway = try GatewayProcess(
+            configuration, upstreamURL: "http://127.0.0.1:\(origin.port)")
+    }
+
+    /// Starts both, runs `body`, and takes both down, whatever happens. A gateway that died on the
+    /// way, or sent the origin something that is no HTTP, is a failure.
+    static func run(
+        _ configuration: Configuration = Configuration(), _ body: (Site) throws -> Void
+    ) throws {
+        let site = try Site(configuration)
+        defer { site.origin.stop() }
+        do {
+            try body(site)
+        } catch {
+            Issue.record("\(error)\n\(site.gateway.lastWords)")
+        }
+        if !site.gateway.wasEnded && !site.gateway.process.isRunning {
+            Issue.record("the gateway died\n\(site.gateway.lastWords)")
+        }
+        #expect(site.origin.violations == [])
+        try site.gateway.kill()
+    }
+
+    /// A new connection to the gateway.
+    func connect(receiveBuffer: Int32? = nil) throws -> RawClient {
+        try RawClient(gateway.port, receiveBuffer: receiveBuffer)
+    }
+
+    /// Sends a request on a new connection and reads the response.
+    func send(_ call: Call) throws -> WireResponse { try connect().exchange(call) }
+
+    /// Sends a request on a thread of its own.
+    func sendInBackground(_ call: Call) -> Background<WireResponse> {
+        let port = gateway.port
+        return Background { try RawClient(port).exchange(call, within: patience) }
+    }
+
+    /// Sends a request to the admin listener.
+    func admin(_ target: String) throws -> WireResponse {
+        try RawClient(gateway.adminPort).exchange(.get(target))
+    }
+
+    /// Waits until the gateway takes no connections any more.
+    func waitUntilRefused() throws {
+        let deadline = Deadline()
+        while !deadline.hasPassed {
+            do {
+                _ = try connect()
+                _ = Glibc.poll(nil, 0, 5)
+            } catch is Socket.Reset {
+                return
+            }
+        }
+        throw HarnessError("the gateway still takes connections")
+    }
+
+    /// Sends a request again until the answer `isWanted`, which time alone brings about.
+    func poll(_ call: Call, until isWanted: (WireResponse) -> Bool) throws -> WireResponse {
+        let deadline = Deadline()
+        while true {
+            let response = try send(call)
+            if isWanted(response) { return response }
+            _ = Glibc.poll(nil, 0, 10)
+            if deadline.hasPassed {
+                throw HarnessError("in vain, the last answer: \(response.status) \(response.text)")
+            }
+        }
+    }
+
+    /// Takes the origin down: its port refuses connections.
+    func stopOrigin() { origin.stop() }
+
+    /// Starts a new origin on the port of the one that was stopped.
+    func startOrigin() throws { origin = try ScriptedOrigin(port: origin.port) }
+}

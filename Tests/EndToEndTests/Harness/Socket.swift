@@ -1,0 +1,160 @@
+import Glibc
+import Synchronization
+
+/// A TCP socket on the loopback interface whose every operation has a deadline.
+final class Socket: Sendable {
+    /// The peer reset the connection, or it was shut from another thread.
+    struct Reset: Error {}
+
+    /// The descriptor, -1 once closed.
+    private let descriptor: Mutex<Int32>
+
+    private init(_ descriptor: Int32) {
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit { close() }
+
+    /// Listens on a loopback port, 0 for one that the kernel picks.
+    static func listening(
+        on port: UInt16 = 0, backlog: Int32 = 1024
+    ) throws -> (socket: Socket, port: UInt16) {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | closeOnExec, 0)
+        guard descriptor >= 0 else { throw HarnessError("socket: \(errno)") }
+        let result = Socket(descriptor)
+        set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        var address = loopback(port)
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let status = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int32 in
+                guard bind(descriptor, generic, length) == 0, listen(descriptor, backlog) == 0
+                else { return -1 }
+                return getsockname(descriptor, generic, &length)
+            }
+        }
+        guard status == 0 else { throw HarnessError("listen: \(errno)") }
+        return (result, UInt16(bigEndian: address.sin_port))
+    }
+
+    /// Connects to a loopback port; throws ``Reset`` when it is refused.
+    ///
+    /// - Parameter receiveBuffer: The size of the kernel's receive buffer, for stuck readers.
+    static func connected(to port: UInt16, receiveBuffer: Int32? = nil) throws -> Socket {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | closeOnExec, 0)
+        guard descriptor >= 0 else { throw HarnessError("socket: \(errno)") }
+        let result = Socket(descriptor)
+        set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        if let receiveBuffer { set(descriptor, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
+        var address = loopback(port)
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard status == 0 else { throw Reset() }
+        return result
+    }
+
+    /// Takes the next connection; nil once the socket was shut.
+    func accepted() -> Socket? {
+        let descriptor = self.descriptor.withLock { $0 }
+        while true {
+            let connection = accept(descriptor, nil, nil)
+            if connection >= 0 {
+                Self.set(connection, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+                return Socket(connection)
+            }
+            guard errno == EINTR || errno == ECONNABORTED else { return nil }
+        }
+    }
+
+    /// Sends all bytes.
+    func send(_ bytes: [UInt8], by deadline: Deadline = Deadline()) throws {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(
+                    current, $0.baseAddress! + sent, $0.count - sent,
+                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            if count >= 0 {
+                sent += count
+            } else if errno == EAGAIN {
+                try poll(POLLOUT, deadline, "room to send")
+            } else if errno != EINTR {
+                throw Reset()
+            }
+        }
+    }
+
+    /// Receives what is there, at least one byte; nothing at the end.
+    func receive(upTo limit: Int = 65536, by deadline: Deadline = Deadline()) throws -> [UInt8] {
+        while true {
+            var count = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, length in
+                count = recv(
+                    current, buffer.baseAddress!, limit, Int32(MSG_DONTWAIT))
+                length = max(0, count)
+            }
+            if count >= 0 { return bytes }
+            if errno == EAGAIN {
+                try poll(POLLIN, deadline, "input")
+            } else if errno != EINTR {
+                throw Reset()
+            }
+        }
+    }
+
+    /// Whether bytes or an end are there to be received.
+    var hasInput: Bool {
+        var entry = pollfd(fd: current, events: Int16(POLLIN), revents: 0)
+        return Glibc.poll(&entry, 1, 0) > 0
+    }
+
+    /// Ends what this side sends.
+    func shutWriting() { descriptor.withLock { _ = shutdown($0, Int32(SHUT_WR)) } }
+
+    /// Ends both directions, so that whoever waits on another thread wakes up.
+    func shut() { descriptor.withLock { _ = shutdown($0, Int32(SHUT_RDWR)) } }
+
+    /// Closes the socket.
+    func close() {
+        descriptor.withLock {
+            if $0 >= 0 { _ = Glibc.close($0) }
+            $0 = -1
+        }
+    }
+
+    /// Closes the socket with a reset.
+    func reset() {
+        descriptor.withLock {
+            var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
+            setsockopt(
+                $0, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+        }
+        close()
+    }
+
+    private var current: Int32 { descriptor.withLock { $0 } }
+
+    private func poll(_ events: Int32, _ deadline: Deadline, _ what: String) throws {
+        var entry = pollfd(fd: current, events: Int16(events), revents: 0)
+        let count = Glibc.poll(&entry, 1, deadline.milliseconds)
+        if count == 0 || deadline.hasPassed { throw HarnessError("no \(what) in time") }
+    }
+
+    private static func loopback(_ port: UInt16) -> sockaddr_in {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        return address
+    }
+
+    private static func set(_ descriptor: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+}
+
+private let closeOnExec = Int32(SOCK_CLOEXEC.rawValue)
