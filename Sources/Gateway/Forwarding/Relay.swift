@@ -49,19 +49,24 @@ final class Relay {
             method: head.method, target: route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
         let first: ArraySlice<UInt8>
+        let exchange: any UpstreamExchange
         do {
             first = try await openBody(call, &outgoing.body)
         } catch {
             return try await refuseBody(error, call, executed: .no)
         }
         let startedAt = services.timers.now
-        do {
-            let exchange = try await client.exchange(outgoing)
-            try await carry(exchange, upload: outgoing.body, first, call)
-        } catch let error as UpstreamError {
-            try await report(error, call)
+        do throws(UpstreamError) {
+            exchange = try await client.exchange(outgoing)
+        } catch {
+            return try await report(error, call)
         }
-        call.account.upstreamTime = services.timers.now - startedAt
+        defer { noteTime(since: startedAt, call) }
+        try await carry(exchange, outgoing.body, first, call)
+    }
+
+    private func noteTime(since start: UInt64, _ call: Call) {
+        call.account.upstreamTime = services.timers.now - start
         services.metrics.record(upstreamTime: call.account.upstreamTime, upstream: route.upstream)
     }
 
@@ -93,32 +98,33 @@ final class Relay {
         return []
     }
 
-    /// Carries the answer down, and what is left of the body up.
+    /// Carries the answer down, and beside it what is left of the body up.
     private func carry(
-        _ exchange: any UpstreamExchange, upload body: UpstreamRequest.Body,
+        _ exchange: any UpstreamExchange, _ body: UpstreamRequest.Body,
         _ first: ArraySlice<UInt8>, _ call: Call
     ) async throws {
-        defer { exchange.cancel() }
-        let watch = DownstreamWatch(call.writer, over: exchange)
-        defer { watch.stop() }
-        guard case .stream = body else {
-            return try await answer(from: exchange, call)
+        var upload: Upload?
+        if case .stream = body {
+            upload = Upload(
+                call.request.body, to: exchange, limit: route.bodyLimit, call.account)
         }
-        let upload = Upload(
-            call.request.body, to: exchange, limit: route.bodyLimit, call.account)
-        upload.start(after: first)
-        defer { upload.stop() }
+        call.writer.onDownstreamGone = { exchange.cancel() }
+        upload?.start(after: first)
+        var failure: (any Error)?
         do {
-            try await answer(from: exchange, call)
-        } catch let error as UpstreamError {
-            switch upload.end {
-            case .tooLarge:
-                let problem = Problem.bodyTooLarge(limit: route.bodyLimit ?? 0)
-                try await refuse(problem, .refused, call, executed: .unknown)
-            case .downstream(let error): try await refuseBody(error, call, executed: .unknown)
-            case .complete, .upstream, nil: throw error
+            do {
+                try await answer(from: exchange, call)
+            } catch let error as UpstreamError {
+                exchange.cancel()
+                try await report(error, after: upload?.end, call)
             }
+        } catch {
+            failure = error
         }
+        call.writer.onDownstreamGone = nil
+        exchange.cancel()
+        await upload?.stop()
+        if let failure { throw failure }
     }
 
     private func answer(from exchange: any UpstreamExchange, _ call: Call) async throws {
@@ -127,27 +133,10 @@ final class Relay {
             status: head.status, reason: head.reason,
             fields: ResponseForwarding.fields(of: head), framing: head.framing)
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
-        var first: ArraySlice<UInt8> = []
-        if case .length(let length) = head.framing, length <= 64 << 10 {
-            first = try await exchange.read() ?? []
-            if first.count == length {
-                if length > 0 { _ = try await exchange.read() }
-                return try await respond(answer, first, call)
-            }
-        }
         call.account.begin(head.status, call.outcome)
         try await call.writer.begin(answer)
-        if !first.isEmpty { try await write(first, call) }
         while let chunk = try await exchange.read() { try await write(chunk, call) }
         try await call.writer.end(trailers: ResponseForwarding.trailers(exchange.trailers))
-    }
-
-    private func respond(
-        _ head: ResponseHead, _ body: ArraySlice<UInt8>, _ call: Call
-    ) async throws(DownstreamError) {
-        call.account.begin(head.status, call.outcome)
-        call.account.bytesOut += body.count
-        try await call.writer.respond(head, body: body)
     }
 
     private func write(_ chunk: ArraySlice<UInt8>, _ call: Call) async throws(DownstreamError) {
@@ -171,11 +160,21 @@ final class Relay {
 }
 
 extension Relay {
-    /// Tells the client of a failed exchange: by a problem, or by cutting an answer that began.
-    private func report(_ error: UpstreamError, _ call: Call) async throws {
+    /// Tells the client of a failed exchange, by a problem, or by cutting an answer that began.
+    /// Where the request's own body is the reason, that is what it is told.
+    private func report(
+        _ error: UpstreamError, after end: Upload.End? = nil, _ call: Call
+    ) async throws {
         if call.writer.isDownstreamGone { throw DownstreamError.closed }
+        switch end {
+        case .tooLarge:
+            let problem = Problem.bodyTooLarge(limit: route.bodyLimit ?? 0)
+            return try await refuse(problem, .refused, call, executed: .unknown)
+        case .downstream(let error):
+            return try await refuseBody(error, call, executed: .unknown)
+        case .complete, .upstream, nil: break
+        }
         services.noteFailure(error, of: upstream, at: route.upstream)
-        guard !call.writer.hasBegun else { return call.writer.abort() }
         if error.effect == .none {
             try await refuse(.unreachable(error.reason), .unreachable, call)
         } else {

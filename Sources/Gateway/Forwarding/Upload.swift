@@ -9,7 +9,7 @@ final class Upload {
         case downstream(DownstreamError)
         /// The body outgrew the route's limit; the exchange was cancelled.
         case tooLarge
-        /// The upstream takes no more; whether it has answered is the answer's side to see.
+        /// The upstream takes no more, or nobody wants it to; the answer's side knows why.
         case upstream
     }
 
@@ -21,6 +21,7 @@ final class Upload {
     private let limit: Int?
     private let account: RequestAccount
     private var task: Task<Void, Never>?
+    private var isStopped = false
 
     /// - Parameter limit: The most bytes of the whole body; `account.bytesIn` of them came already.
     init(
@@ -43,21 +44,25 @@ final class Upload {
         }
     }
 
-    /// Gives up what is left: the upstream has answered without it. A read that is under way ends
-    /// when the server closes the connection.
-    func stop() {
-        if end == nil { task?.cancel() }
+    /// Gives up what is left, after the exchange was cancelled or is complete.
+    ///
+    /// A read from the client that is under way is waited for, because the connection is about to
+    /// be used for other things. It ends with the next bytes, or as a body that stalls.
+    func stop() async {
+        isStopped = true
+        await task?.value
     }
 
     private func run(_ first: ArraySlice<UInt8>) async {
         do {
             if !first.isEmpty { try await exchange.write(first) }
-            while !Task.isCancelled, let chunk = try await body.read() {
+            while !isStopped, let chunk = try await body.read() {
+                guard !isStopped else { break }
                 account.bytesIn += chunk.count
                 if let limit, account.bytesIn > limit { return fail(.tooLarge) }
                 try await exchange.write(chunk)
             }
-            guard !Task.isCancelled else { return }
+            guard !isStopped else { return end = .upstream }
             try await exchange.finish(trailers: ResponseForwarding.trailers(body.trailers))
             end = .complete
         } catch let error as DownstreamError {
@@ -68,7 +73,6 @@ final class Upload {
     }
 
     private func fail(_ reason: End) {
-        guard !Task.isCancelled else { return }
         end = reason
         exchange.cancel()
     }

@@ -67,17 +67,19 @@ final class KeyedRequestHandler {
 
     private func admit(_ call: KeyedCall) async throws {
         let head = call.request.head
-        let wait = waitPreference(head.fields)
-        var policy = policy
-        if wait == 0 { policy.waiters = 0 }
         let identity = Identity(
             scope: services.identities.scope(rules.scope, of: head.fields),
             keyBytes: call.key.bytes)
+        let fingerprint = services.identities.fingerprint(
+            rules.fingerprint, of: head, body: call.body)
+        if let admission = services.keys.recall(identity, fingerprint) {
+            return try await act(on: admission, call, waitingAtMost: rules.waitLimit)
+        }
+        let wait = waitPreference(head.fields).map { Duration.seconds($0) } ?? rules.waitLimit
+        var policy = policy
+        if wait == .zero { policy.waiters = 0 }
         let keyRequest = KeyRequest(
-            identity: identity,
-            fingerprint: services.identities.fingerprint(
-                rules.fingerprint, of: head, body: call.body),
-            requestMethod: head.method.token,
+            identity: identity, fingerprint: fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
             requestParams: route.parameters(of: call.path))
         let admission: Admission
@@ -88,10 +90,16 @@ final class KeyedRequestHandler {
             return try await withoutStore(call, error)
         }
         call.account.storeTime = services.timers.now - startedAt
+        try await act(on: admission, call, waitingAtMost: min(wait, rules.waitLimit))
+    }
+
+    private func act(
+        on admission: Admission, _ call: KeyedCall, waitingAtMost limit: Duration
+    ) async throws {
         switch admission {
         case .replay(let finished): try await replay(finished, call, as: .replayed)
         case .refuse(let refusal): try await refuse(refusal, call)
-        case .wait(let waiter): try await join(waiter, call, atMost: wait)
+        case .wait(let waiter): try await join(waiter, call, atMost: limit)
         case .proceed(let claim): await execute(claim, call)
         }
     }
@@ -114,13 +122,15 @@ final class KeyedRequestHandler {
     }
 
     /// Waits for another request's answer, no longer than the route and the client allow.
-    private func join(_ waiter: Waiter, _ call: KeyedCall, atMost seconds: Int?) async throws {
+    private func join(_ waiter: Waiter, _ call: KeyedCall, atMost limit: Duration) async throws {
         call.account.keyID = waiter.id
         counters.waits.increment()
-        let preference = seconds.map { Duration.seconds($0) } ?? rules.waitLimit
-        let timer = services.timers.after(min(preference, rules.waitLimit)) { waiter.giveUp() }
+        let timer = services.timers.after(limit) { waiter.giveUp() }
+        call.writer.onDownstreamGone = { waiter.giveUp() }
         let settlement = await waiter.outcome()
         timer.cancel()
+        call.writer.onDownstreamGone = nil
+        if call.writer.isDownstreamGone { throw DownstreamError.closed }
         switch settlement {
         case .finished(let finished): try await replay(finished, call, as: .joined)
         case .released(let reply?, let id):

@@ -1,0 +1,147 @@
+import HTTP
+import Idempotency
+import Synchronization
+import Telemetry
+import TestSupport
+
+@testable import Gateway
+
+/// The actor that stands for an event loop.
+@globalActor actor Loop {
+    static let shared = Loop()
+}
+
+/// A gateway with one route and one scripted upstream, without sockets.
+@Loop final class Bench {
+    let upstream: ScriptedUpstream
+    let timers = ManualTimers()
+    let store: FaultyStore
+    let clock = TestClock()
+    let metrics = Metrics()
+    let gateway: GatewayHandler
+    let keys: IdempotencyKeyService
+
+    /// - Parameters:
+    ///   - keys: How the route treats keys; nil for a plain route.
+    ///   - host: What becomes of `Host`.
+    init(
+        _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
+        host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil
+    ) throws {
+        self.upstream = upstream
+        let pattern = try PathPattern(path)
+        let route = Route(
+            name: "orders", path: pattern,
+            rewrite: try rewrite.map { try PathRewrite($0, for: pattern) },
+            bodyLimit: bodyLimit, keys: rules)
+        let table = RoutingTable(
+            routes: [route], upstreams: [Upstream(name: "api", authority: "api:9", host: host)])
+        let clock = clock
+        store = FaultyStore(InMemoryStore(now: { clock.now }))
+        keys = IdempotencyKeyService(store: store, now: { clock.now })
+        gateway = GatewayHandler(
+            table: table, clients: [upstream], keys: keys, timers: timers,
+            log: Log(level: .error, access: false, to: -1, accessTo: -1),
+            metrics: GatewayMetrics(metrics, table: table))
+    }
+
+    /// Sends a request and returns the answer.
+    @discardableResult func send(
+        _ request: Request, to writer: RecordingResponseWriter = RecordingResponseWriter()
+    ) async throws -> RecordingResponseWriter {
+        try await gateway.respond(to: request, through: writer)
+        return writer
+    }
+
+    /// Sends a request that is answered later.
+    func begin(
+        _ request: Request, to writer: RecordingResponseWriter = RecordingResponseWriter()
+    ) -> (RecordingResponseWriter, Task<Void, any Error>) {
+        let gateway = gateway
+        return (writer, Task { try await gateway.respond(to: request, through: writer) })
+    }
+
+    /// Lets everything run that can run: tasks of the loop take turns, so those that wait for
+    /// nothing but the loop are done after a few.
+    func settle() async {
+        for _ in 0..<100 { await Task.yield() }
+    }
+}
+
+extension Request {
+    /// A request as tests send it: a POST with a key and a JSON body.
+    static func order(
+        key: String? = "k-1", _ body: String = #"{"n":1}"#, method: HTTP.Method = .post,
+        target: String = "/orders", fields: Fields = [:], version: Version = .http11,
+        downstream: Downstream = Downstream(peer: "192.0.2.1")
+    ) -> Request {
+        var all: Fields = ["Host": "shop.example", "Content-Type": "application/json"]
+        if let key { all.append(.idempotencyKey, key) }
+        for line in fields.indices { all.append(line: line, of: fields) }
+        let head = RequestHead(
+            method: method, target: Array(target.utf8)[...], version: version, fields: all,
+            framing: body.isEmpty ? .none : .length(UInt64(body.utf8.count)))
+        return Request(
+            head: head, body: ScriptedBody(body.isEmpty ? [] : [body]), downstream: downstream)
+    }
+}
+
+extension ManualTimers: Timers {
+    package func after(
+        _ delay: Duration, _ action: @escaping () -> Void
+    ) -> any ScheduledTimer { set(delay, action) }
+}
+
+extension ManualTimers.Timer: ScheduledTimer {}
+
+/// A wall clock that stands still until it is moved.
+final class TestClock: Sendable {
+    private let time = Mutex(Timestamp(microseconds: 1_800_000_000_000_000))
+
+    var now: Timestamp { time.withLock { $0 } }
+
+    func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
+}
+
+/// A store that fails when it is told to.
+final class FaultyStore: IdempotencyStore {
+    private let inner: InMemoryStore
+    private let failing = Mutex((inserts: false, replaces: false))
+
+    init(_ inner: InMemoryStore) { self.inner = inner }
+
+    /// Makes claims, or conclusions, fail from now on.
+    func fail(inserts: Bool, replaces: Bool) { failing.withLock { $0 = (inserts, replaces) } }
+
+    private static let error = StoreError(.unavailable, "scripted")
+
+    var isExclusive: Bool { true }
+    var isAvailable: Bool { failing.withLock { !$0.inserts } }
+    var statistics: StoreStatistics { inner.statistics }
+
+    func insert(_ key: IdempotencyKey) async throws(StoreError) -> Insertion {
+        if failing.withLock({ $0.inserts }) { throw Self.error }
+        return try await inner.insert(key)
+    }
+
+    func find(_ identity: Identity) async throws(StoreError) -> Lookup {
+        try await inner.find(identity)
+    }
+
+    func find(_ id: KeyID) async throws(StoreError) -> Lookup { try await inner.find(id) }
+
+    func replace(
+        _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
+    ) async throws(StoreError) -> Replacement {
+        if failing.withLock({ $0.replaces }) { throw Self.error }
+        return try await inner.replace(key, expecting: version)
+    }
+
+    func unfinished(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        try await inner.unfinished(after: id, limit: limit)
+    }
+
+    func remove(limit: Int) async throws(StoreError) -> Int { try await inner.remove(limit: limit) }
+}
