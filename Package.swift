@@ -57,9 +57,31 @@ let package = Package(
         .systemLibrary(name: "CIdempotencySQLite", pkgConfig: "sqlite3"),
 
         .target(
-            name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
-            swiftSettings: testSettings),
+            name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
+            path: "Tests/TestSupport", swiftSettings: testSettings),
+        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("CryptoTests", ["Crypto"]),
         tests("EndToEndTests", ["GatewayCommand"]),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
+        tests("HTTPTests", ["HTTP"]),
+        tests("HouseTests", []),
+        tests("JSONTests", ["JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
+        .executableTarget(
+            name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
+            exclude: ["Corpus"],
+            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Where every change is checked, a warning is an error.
+if Context.environment["CI"] != nil {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+        target.cSettings = (target.cSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

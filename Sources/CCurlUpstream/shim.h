@@ -1,2 +1,41 @@
 #pragma once
 #include <curl/curl.h>
+
+/* Variadic functions, one shim per type of argument. */
+static inline CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
+    return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode ccurl_set_text(CURL *easy, CURLoption option, const char *value) {
+    return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode ccurl_set_pointer(CURL *easy, CURLoption option, void *value) {
+    return curl_easy_setopt(easy, option, value);
+}
+static inline CURLcode ccurl_get_pointer(CURL *easy, char **value) {
+    return curl_easy_getinfo(easy, CURLINFO_PRIVATE, value);
+}
+static inline CURLcode ccurl_get_socket(CURL *easy, curl_socket_t *socket) {
+    return curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, socket);
+}
+static inline CURLMcode ccurl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
+    return curl_multi_setopt(multi, option, value);
+}
+static inline CURLMcode ccurl_multi_set_callbacks(
+    CURLM *multi, curl_socket_callback on_socket, curl_multi_timer_callback on_timer, void *user) {
+    CURLMcode code = curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    if (!code) code = curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, user);
+    if (!code) code = curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    if (!code) code = curl_multi_setopt(multi, CURLMOPT_TIMERDATA, user);
+    return code;
+}
+/* The finished transfer's handle and result; NULL when there is no message. */
+static inline CURL *ccurl_multi_next_done(CURLM *multi, CURLcode *result) {
+    int left;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(multi, &left)))
+        if (message->msg == CURLMSG_DONE) {
+            *result = message->data.result;
+            return message->easy_handle;
+        }
+    return NULL;
+}

@@ -94,33 +94,150 @@ extension FieldName {
         "Access-Control-Expose-Headers", .accessControlExposeHeaders)
     package static let accessControlAllowOrigin = FieldName(
         "Access-Control-Allow-Origin", .accessControlAllowOrigin)
-
-    private static let known: [FieldName] = [
-        accept, age, authorization, cacheControl, connection, contentEncoding, contentLength,
-        contentType, date, expect, forwarded, host, idempotencyKey, keepAlive, location, prefer,
-        proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization, proxyConnection,
-        retryAfter, server, te, trailer, transferEncoding, upgrade, via,
-        xForwardedFor, xForwardedHost, xForwardedProto,
-        idempotencyStatus, idempotencyExpires, idempotentReplayed,
-        accessControlExposeHeaders, accessControlAllowOrigin,
-    ]
-
-    /// The known names by length, so that a name is compared with two or three at most.
-    fileprivate static let knownByLength: [[FieldName]] = {
-        var table = [[FieldName]](repeating: [], count: 32)
-        for name in known { table[name.lowercased.count].append(name) }
-        return table
-    }()
 }
 
 extension FieldName.ID {
-    /// Recognises a name.
+    /// Recognises a name in any case.
     init(of name: Span<UInt8>) {
         self = .other
-        guard name.count < FieldName.knownByLength.count else { return }
-        for candidate in FieldName.knownByLength[name.count] where candidate.matches(name) {
-            self = candidate.id
-            return
+        guard !name.isEmpty, let (candidate, spelling) = Self.candidate(name) else { return }
+        if isEqualIgnoringCase(name, spelling) { self = candidate }
+    }
+
+    /// Recognises the name at a place in `bytes`.
+    @inline(__always)
+    init(of bytes: Span<UInt8>, _ range: Range<Int>) {
+        self.init(of: bytes.extracting(range))
+    }
+
+    /// The one name that a name of this length and first letter can be. No two have both in
+    /// common, save those of 19 letters with `i`, which the last letter tells apart.
+    ///
+    /// Two switches, which become jumps; one over both values would become a chain of comparisons.
+    @inline(__always)
+    private static func candidate(_ name: Span<UInt8>) -> (FieldName.ID, StaticString)? {
+        let first = asciiLowercased(name[0])
+        switch name.count {
+        case 2:
+            switch first {
+            case UInt8(ascii: "t"): return (.te, "te")
+            default: return nil
+            }
+        case 3:
+            switch first {
+            case UInt8(ascii: "a"): return (.age, "age")
+            case UInt8(ascii: "v"): return (.via, "via")
+            default: return nil
+            }
+        case 4:
+            switch first {
+            case UInt8(ascii: "d"): return (.date, "date")
+            case UInt8(ascii: "h"): return (.host, "host")
+            default: return nil
+            }
+        case 6:
+            switch first {
+            case UInt8(ascii: "a"): return (.accept, "accept")
+            case UInt8(ascii: "e"): return (.expect, "expect")
+            case UInt8(ascii: "p"): return (.prefer, "prefer")
+            case UInt8(ascii: "s"): return (.server, "server")
+            default: return nil
+            }
+        case 7:
+            switch first {
+            case UInt8(ascii: "t"): return (.trailer, "trailer")
+            case UInt8(ascii: "u"): return (.upgrade, "upgrade")
+            default: return nil
+            }
+        case 8:
+            switch first {
+            case UInt8(ascii: "l"): return (.location, "location")
+            default: return nil
+            }
+        case 9:
+            switch first {
+            case UInt8(ascii: "f"): return (.forwarded, "forwarded")
+            default: return nil
+            }
+        case 10:
+            switch first {
+            case UInt8(ascii: "c"): return (.connection, "connection")
+            case UInt8(ascii: "k"): return (.keepAlive, "keep-alive")
+            default: return nil
+            }
+        case 11:
+            switch first {
+            case UInt8(ascii: "r"): return (.retryAfter, "retry-after")
+            default: return nil
+            }
+        case 12:
+            switch first {
+            case UInt8(ascii: "c"): return (.contentType, "content-type")
+            default: return nil
+            }
+        case 13:
+            switch first {
+            case UInt8(ascii: "a"): return (.authorization, "authorization")
+            case UInt8(ascii: "c"): return (.cacheControl, "cache-control")
+            default: return nil
+            }
+        case 14:
+            switch first {
+            case UInt8(ascii: "c"): return (.contentLength, "content-length")
+            default: return nil
+            }
+        case 15:
+            switch first {
+            case UInt8(ascii: "i"): return (.idempotencyKey, "idempotency-key")
+            case UInt8(ascii: "x"): return (.xForwardedFor, "x-forwarded-for")
+            default: return nil
+            }
+        case 16:
+            switch first {
+            case UInt8(ascii: "c"): return (.contentEncoding, "content-encoding")
+            case UInt8(ascii: "p"): return (.proxyConnection, "proxy-connection")
+            case UInt8(ascii: "x"): return (.xForwardedHost, "x-forwarded-host")
+            default: return nil
+            }
+        case 17:
+            switch first {
+            case UInt8(ascii: "t"): return (.transferEncoding, "transfer-encoding")
+            case UInt8(ascii: "x"): return (.xForwardedProto, "x-forwarded-proto")
+            default: return nil
+            }
+        case 18:
+            switch first {
+            case UInt8(ascii: "i"): return (.idempotencyStatus, "idempotency-status")
+            case UInt8(ascii: "p"): return (.proxyAuthenticate, "proxy-authenticate")
+            default: return nil
+            }
+        case 19:
+            switch first {
+            case UInt8(ascii: "i"):
+                return asciiLowercased(name[18]) == UInt8(ascii: "s")
+                    ? (.idempotencyExpires, "idempotency-expires")
+                    : (.idempotentReplayed, "idempotent-replayed")
+            case UInt8(ascii: "p"): return (.proxyAuthorization, "proxy-authorization")
+            default: return nil
+            }
+        case 25:
+            switch first {
+            case UInt8(ascii: "p"): return (.proxyAuthenticationInfo, "proxy-authentication-info")
+            default: return nil
+            }
+        case 27:
+            switch first {
+            case UInt8(ascii: "a"):
+                return (.accessControlAllowOrigin, "access-control-allow-origin")
+            default: return nil
+            }
+        case 29:
+            switch first {
+            case UInt8(ascii: "a"):
+                return (.accessControlExposeHeaders, "access-control-expose-headers")
+            default: return nil
+            }
+        default: return nil
         }
     }
 }
@@ -134,9 +251,7 @@ package func asciiLowercased(_ byte: UInt8) -> UInt8 {
 /// Whether a byte may stand in a token: `tchar` of RFC 9110 section 5.6.2.
 @inline(__always)
 func isTokenByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-    case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5E...0x60, 0x7C, 0x7E: true
-    default: false
-    }
+    // One bit per byte: `!#$%&'*+-.0-9`, then `A-Z^_`a-z|~`.
+    let set: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
+    return byte < 128 && set &>> UInt64(byte) & 1 != 0
 }

@@ -90,8 +90,8 @@ package struct Fields: Sendable {
         indices.reduce(0) { $0 + (isLine(at: $1, named: name) ? 1 : 0) }
     }
 
-    /// Adds a line at the end. The caller vouches that the name is a token and that the value has
-    /// no CR, LF or NUL.
+    /// Adds a line at the end. In the value, whitespace at the ends is left out, and CR, LF and NUL
+    /// become spaces (RFC 9110 section 5.5). A name that is no token adds nothing.
     package mutating func append(_ name: FieldName, _ value: some Collection<UInt8>) {
         append(name: name.spelling, id: name.id, value: value)
     }
@@ -105,8 +105,7 @@ package struct Fields: Sendable {
     package mutating func append(
         name: some Collection<UInt8>, value: some Collection<UInt8>
     ) {
-        let id = FieldName.ID(of: Array(name).span)
-        append(name: name, id: id, value: value)
+        append(name: name, id: nil, value: value)
     }
 
     /// Adds a copy of another list's line.
@@ -114,17 +113,34 @@ package struct Fields: Sendable {
         append(name: other.name(at: index), id: other.id(at: index), value: other.value(at: index))
     }
 
+    /// Adds a line in the form in which it will be written.
     private mutating func append(
-        name: some Collection<UInt8>, id: FieldName.ID, value: some Collection<UInt8>
+        name: some Collection<UInt8>, id: FieldName.ID?, value: some Collection<UInt8>
     ) {
         let start = bytes.count
         bytes.append(contentsOf: name)
         let nameEnd = bytes.count
+        let isKnown = id.map { $0 != .other } ?? false
+        guard isKnown || nameEnd > start && bytes[start...].allSatisfy(isTokenByte) else {
+            bytes.removeLast(nameEnd - start)
+            return
+        }
+        bytes.append(0x3A)
+        bytes.append(0x20)
         bytes.append(contentsOf: value)
+        while bytes.count > nameEnd + 2, isBlankOrBreak(bytes[bytes.count - 1]) {
+            bytes.removeLast()
+        }
+        var valueStart = nameEnd + 2
+        while valueStart < bytes.count, isBlankOrBreak(bytes[valueStart]) { valueStart += 1 }
+        for index in valueStart..<bytes.count where isBreak(bytes[index]) { bytes[index] = 0x20 }
         lines.append(
             Line(
-                nameStart: UInt32(start), nameEnd: UInt32(nameEnd), valueStart: UInt32(nameEnd),
-                valueEnd: UInt32(bytes.count), id: id))
+                nameStart: UInt32(start), nameEnd: UInt32(nameEnd),
+                valueStart: UInt32(valueStart), valueEnd: UInt32(bytes.count),
+                id: id ?? FieldName.ID(of: bytes.span, start..<nameEnd)))
+        bytes.append(0x0D)
+        bytes.append(0x0A)
     }
 
     /// Drops the lines for which `isUnwanted` says so.
@@ -138,8 +154,8 @@ package struct Fields: Sendable {
     /// Drops all lines of that name.
     package mutating func removeAll(_ name: FieldName) {
         guard contains(name) else { return }
-        let copy = self
-        removeAll { copy.isLine(at: $0, named: name) }
+        let all = self
+        removeAll { all.isLine(at: $0, named: name) }
     }
 
     /// Name and value of each line as text, for logs and tests; malformed UTF-8 is repaired.
@@ -160,3 +176,10 @@ extension Fields: ExpressibleByDictionaryLiteral {
         for (name, value) in elements { append(FieldName(name), value) }
     }
 }
+
+/// Whether a byte would end a field value: CR, LF or NUL.
+@inline(__always)
+private func isBreak(_ byte: UInt8) -> Bool { byte == 0x0D || byte == 0x0A || byte == 0 }
+
+@inline(__always)
+private func isBlankOrBreak(_ byte: UInt8) -> Bool { isBlank(byte) || isBreak(byte) }

@@ -68,6 +68,10 @@ package protocol ResponseWriter: AnyObject {
     /// Whether the client hung up; work already done for it goes on.
     var isDownstreamGone: Bool { get }
 
+    /// Called once when the client turns out to be gone while the request is answered, so that
+    /// work nobody else waits for can be given up at once.
+    var onDownstreamGone: (() -> Void)? { get set }
+
     /// Passes on an interim answer (1xx); left out for HTTP/1.0.
     func interim(_ head: ResponseHead) async throws(DownstreamError)
 

@@ -1,0 +1,88 @@
+package import HTTP
+import Transport
+
+/// One upstream, from one event loop: its connections and the requests on them.
+package final class CurlClient: UpstreamClient {
+    let options: UpstreamOptions
+    let multi: CurlMulti
+    /// Idle connections, the one used last at the end: it is taken first.
+    private var idle: [CurlConnection] = []
+    private var sweep: LoopTimer?
+    /// The array that heads are written into, one after the other.
+    private var output: [UInt8] = []
+
+    /// A client of `options.url` on the loop of `multi`.
+    package init(_ options: UpstreamOptions, on multi: CurlMulti) {
+        self.options = options
+        self.multi = multi
+        sweep = multi.reactor.timer { [weak self] in self?.dropExpired() }
+    }
+
+    /// Idle connections kept now.
+    package var idleCount: Int { idle.count }
+
+    package func exchange(
+        _ request: UpstreamRequest
+    ) async throws(UpstreamError) -> any UpstreamExchange {
+        let total = options.totalTimeout.map { multi.reactor.now + $0 }
+        if let connection = takeIdle() {
+            let exchange = CurlExchange(request, on: connection, of: self, until: total)
+            if try await exchange.start() { return exchange }
+            // It broke before it took a byte, so that nothing has left yet.
+        }
+        let connection = try await CurlConnection.open(options, on: multi)
+        let exchange = CurlExchange(request, on: connection, of: self, until: total)
+        guard try await exchange.start() else {
+            throw UpstreamError(
+                .unreachable, effect: .none, detail: "the new connection was closed at once")
+        }
+        return exchange
+    }
+
+    private func takeIdle() -> CurlConnection? {
+        while let connection = idle.popLast() {
+            if connection.isUsable { return connection }
+            connection.close()
+        }
+        return nil
+    }
+
+    /// Keeps a connection for the next request.
+    func keep(_ connection: CurlConnection) {
+        guard idle.count < options.keptConnections, options.keptFor != .zero else {
+            return connection.close()
+        }
+        connection.idleSince = multi.reactor.now
+        idle.append(connection)
+        if idle.count == 1, let sweep {
+            multi.reactor.arm(sweep, at: multi.reactor.now + options.keptFor)
+        }
+    }
+
+    private func dropExpired() {
+        let now = multi.reactor.now
+        let expired = idle.prefix { $0.idleSince + options.keptFor <= now }
+        for connection in expired { connection.close() }
+        idle.removeFirst(expired.count)
+        if let first = idle.first, let sweep {
+            multi.reactor.arm(sweep, at: first.idleSince + options.keptFor)
+        }
+    }
+
+    /// Closes the idle connections.
+    package func close() {
+        for connection in idle { connection.close() }
+        idle = []
+    }
+
+    func takeOutput() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &output)
+        taken.removeAll(keepingCapacity: true)
+        return taken
+    }
+
+    func giveBack(_ bytes: consuming [UInt8]) {
+        if bytes.capacity <= 64 << 10 { output = bytes }
+    }
+}

@@ -1,0 +1,172 @@
+private import CCurlUpstream
+import HTTP
+import Transport
+
+/// A connection that libcurl opened and carries: bytes go through `curl_easy_send` and
+/// `curl_easy_recv`, and nothing is ever sent twice.
+@safe final class CurlConnection {
+    private let easy: UnsafeMutableRawPointer
+    private let multi: CurlMulti
+    private let isSecure: Bool
+    private var isClosed = false
+    private var connecting: UnsafeContinuation<UInt32, Never>?
+    private(set) var watch: SocketWatch?
+    /// The most that libcurl receives in one call. It allocates as much per connection, but a
+    /// connection without TLS never touches it.
+    private static let largestReceipt = 64 << 10
+
+    /// When it became idle.
+    var idleSince = Instant(nanoseconds: 0)
+
+    private init(_ easy: UnsafeMutableRawPointer, _ multi: CurlMulti, isSecure: Bool) {
+        unsafe self.easy = unsafe easy
+        self.multi = multi
+        self.isSecure = isSecure
+    }
+
+    deinit { close() }
+
+    /// Connects: name, Happy Eyeballs, TLS with verification.
+    static func open(
+        _ options: UpstreamOptions, on multi: CurlMulti
+    ) async throws(UpstreamError) -> CurlConnection {
+        guard let easy = unsafe curl_easy_init() else {
+            throw UpstreamError(.unreachable, effect: .none, detail: "libcurl has no memory")
+        }
+        let connection = unsafe CurlConnection(
+            easy, multi, isSecure: options.url.hasPrefix("https:"))
+        connection.configure(options)
+        try await connection.connect()
+        return connection
+    }
+
+    private func configure(_ options: UpstreamOptions) {
+        func set(_ option: CURLoption, _ value: Int) {
+            _ = unsafe ccurl_set_long(easy, option, value)
+        }
+        func set(_ option: CURLoption, _ value: String?) {
+            if let value { _ = unsafe ccurl_set_text(easy, option, value) }
+        }
+        let this = unsafe Unmanaged.passUnretained(self).toOpaque()
+        _ = unsafe ccurl_set_pointer(easy, CURLOPT_PRIVATE, this)
+        set(CURLOPT_URL, options.url)
+        set(CURLOPT_CONNECT_ONLY, 1)
+        set(CURLOPT_NOSIGNAL, 1)
+        set(CURLOPT_FRESH_CONNECT, 1)
+        set(CURLOPT_TCP_NODELAY, 1)
+        set(CURLOPT_BUFFERSIZE, Self.largestReceipt)
+        // The environment's proxies are for people's browsers.
+        set(CURLOPT_PROXY, "")
+        set(CURLOPT_PROTOCOLS_STR, "http,https")
+        set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
+        set(CURLOPT_SSL_ENABLE_ALPN, 0)
+        set(CURLOPT_CONNECTTIMEOUT_MS, Int(options.connectTimeout.wholeMilliseconds))
+        set(CURLOPT_UNIX_SOCKET_PATH, options.unixSocket)
+        set(CURLOPT_SSL_VERIFYPEER, options.verifies ? 1 : 0)
+        set(CURLOPT_SSL_VERIFYHOST, options.verifies ? 2 : 0)
+        set(CURLOPT_CAINFO, options.authorities)
+        set(CURLOPT_SSLCERT, options.certificate)
+        set(CURLOPT_SSLKEY, options.privateKey)
+    }
+
+    private func connect() async throws(UpstreamError) {
+        guard unsafe multi.add(easy) else {
+            throw UpstreamError(.unreachable, effect: .none, detail: "libcurl takes no handle")
+        }
+        let result = unsafe await withUnsafeContinuation { unsafe connecting = unsafe $0 }
+        guard result == CURLE_OK.rawValue else {
+            let isTimeout = result == CURLE_OPERATION_TIMEDOUT.rawValue
+            let text = unsafe String(cString: curl_easy_strerror(CURLcode(result)))
+            throw UpstreamError(
+                isTimeout ? .connectTimeout : .unreachable, effect: .none, detail: text)
+        }
+        var socket: curl_socket_t = -1
+        _ = unsafe ccurl_get_socket(easy, &socket)
+        guard socket >= 0, let watch = SocketWatch(socket, on: multi.reactor) else {
+            throw UpstreamError(.unreachable, effect: .none, detail: "the socket cannot be watched")
+        }
+        self.watch = watch
+    }
+
+    /// The connection that a handle belongs to.
+    static func of(_ easy: UnsafeMutableRawPointer) -> CurlConnection? {
+        var pointer: UnsafeMutablePointer<CChar>?
+        _ = unsafe ccurl_get_pointer(easy, &pointer)
+        guard let pointer = unsafe pointer else { return nil }
+        return unsafe Unmanaged<CurlConnection>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    func finishedConnecting(_ result: UInt32) {
+        guard let continuation = unsafe connecting else { return }
+        unsafe connecting = nil
+        unsafe continuation.resume(returning: result)
+    }
+
+    /// What one try to send or receive came to.
+    enum Transfer {
+        case bytes(Int)
+        case wouldBlock
+        /// Received nothing: the upstream sends no more.
+        case end
+        case failed(String)
+    }
+
+    /// Sends what the connection takes now.
+    func send(_ bytes: ArraySlice<UInt8>) -> Transfer {
+        var count = 0
+        let code = unsafe bytes.withUnsafeBytes {
+            unsafe curl_easy_send(easy, $0.baseAddress, $0.count, &count)
+        }
+        switch code {
+        case CURLE_OK: return .bytes(count)
+        case CURLE_AGAIN:
+            watch?.filled()
+            return .wouldBlock
+        default: return unsafe .failed(String(cString: curl_easy_strerror(code)))
+        }
+    }
+
+    /// Receives what is there.
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        guard let watch, watch.isReadable else { return .wouldBlock }
+        var count = 0
+        switch unsafe curl_easy_recv(easy, buffer.baseAddress, buffer.count, &count) {
+        case CURLE_OK:
+            guard count > 0 else { return .end }
+            // A TLS record may be longer than what was asked for.
+            if count < min(buffer.count, Self.largestReceipt), !isSecure { watch.drained() }
+            return .bytes(count)
+        case CURLE_AGAIN:
+            watch.drained()
+            return .wouldBlock
+        case let code: return unsafe .failed(String(cString: curl_easy_strerror(code)))
+        }
+    }
+
+    /// Whether the connection, idle until now, is silent and open: looked at right before writing.
+    var isUsable: Bool {
+        guard let watch, !watch.hasEnded, !watch.hasFailed else { return false }
+        var byte: UInt8 = 0
+        var count = 0
+        let code = unsafe curl_easy_recv(easy, &byte, 1, &count)
+        guard code == CURLE_AGAIN else { return false }
+        watch.drained()
+        return true
+    }
+
+    /// Closes the connection; whoever waits on it resumes.
+    func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        watch?.cancel()
+        unsafe multi.remove(easy)
+    }
+}
+
+extension Duration {
+    /// Rounded up, at least 1.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return max(1, seconds * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+}

@@ -1,0 +1,263 @@
+import HTTP
+import Transport
+
+/// One request on one connection, sent once.
+final class CurlExchange: UpstreamExchange {
+    private let request: UpstreamRequest
+    private let connection: CurlConnection
+    private let client: CurlClient
+    private let totalDeadline: Instant?
+    private var parser: ResponseParser
+    private var decoder: BodyDecoder?
+    /// Received and not yet taken, from `inputStart` on.
+    private var input: [UInt8] = []
+    private var inputStart = 0
+    /// Whether a byte of the request was handed to the connection.
+    private var hasSent = false
+    private var isRequestComplete = false
+    private var isPersistent = false
+    private var isOver = false
+
+    private static let copied = 16 << 10
+    private static let chunk = 64 << 10
+
+    init(
+        _ request: UpstreamRequest, on connection: CurlConnection, of client: CurlClient,
+        until totalDeadline: Instant?
+    ) {
+        self.request = request
+        self.connection = connection
+        self.client = client
+        self.totalDeadline = totalDeadline
+        parser = ResponseParser(for: request.method)
+    }
+
+    private var reactor: Reactor { client.multi.reactor }
+
+    /// Sends the head, and the body where it is whole.
+    /// - Returns: false when the connection broke before it took a byte.
+    func start() async throws(UpstreamError) -> Bool {
+        var bytes = client.takeOutput()
+        RequestSerializer.append(request, to: &bytes)
+        do throws(UpstreamError) {
+            switch request.body {
+            case .none: try await send(bytes[...])
+            case .whole(let body) where body.count <= Self.copied:
+                bytes.append(contentsOf: body)
+                try await send(bytes[...])
+            case .whole(let body):
+                try await send(bytes[...])
+                try await send(body)
+            case .stream: try await send(bytes[...])
+            }
+        } catch {
+            if !hasSent, error.reason == .cutShort {
+                cancel()
+                return false
+            }
+            throw error
+        }
+        client.giveBack(bytes)
+        if case .stream = request.body {} else { isRequestComplete = true }
+        return true
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
+        guard !bytes.isEmpty, case .stream(let length) = request.body else { return }
+        guard length == nil else { return try await send(bytes) }
+        var chunk: [UInt8] = []
+        chunk.reserveCapacity(bytes.count + 16)
+        ChunkSerializer.appendSize(bytes.count, to: &chunk)
+        chunk.append(contentsOf: bytes)
+        ChunkSerializer.appendDataEnd(to: &chunk)
+        try await send(chunk[...])
+    }
+
+    func finish(trailers: Fields) async throws(UpstreamError) {
+        if case .stream(nil) = request.body {
+            var last: [UInt8] = []
+            ChunkSerializer.appendEnd(trailers: trailers, to: &last)
+            try await send(last[...])
+        }
+        isRequestComplete = true
+    }
+
+    // MARK: The answer
+
+    var trailers: Fields { decoder?.trailers ?? Fields() }
+
+    func head() async throws(UpstreamError) -> ResponseHead {
+        while true {
+            if let head = try parseHead() {
+                guard !head.isInterim else { return head }
+                isPersistent = head.isPersistent
+                decoder = BodyDecoder(head.framing)
+                try concludeIfComplete()
+                return head
+            }
+            try await waitUntilReadable()
+        }
+    }
+
+    private func parseHead() throws(UpstreamError) -> ResponseHead? {
+        do throws(ResponseError) {
+            if !input.isEmpty {
+                let bytes = input
+                let (consumed, head) = try parser.parse(bytes.span.extracting(inputStart...))
+                take(consumed)
+                if head != nil { return head }
+            }
+        } catch { throw failure(.malformed, error.reason) }
+        let scratch = unsafe reactor.scratch
+        guard let count = try received(unsafe connection.receive(into: scratch)) else { return nil }
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
+        let elements = unsafe bytes.bindMemory(to: UInt8.self)
+        do throws(ResponseError) {
+            let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: elements))
+            if consumed < count { unsafe input = Array(bytes[consumed...]) }
+            return head
+        } catch { throw failure(.malformed, error.reason) }
+    }
+
+    func read() async throws(UpstreamError) -> ArraySlice<UInt8>? {
+        guard decoder != nil else { return nil }
+        while true {
+            if let bytes = try nextInput() { return bytes }
+            if isOver { return nil }
+            if try receiveBody() { continue }
+            try await waitUntilReadable()
+        }
+    }
+
+    /// Body bytes among those that were received already; looks for the end behind them, so that
+    /// the connection is free as soon as it can be.
+    private func nextInput() throws(UpstreamError) -> ArraySlice<UInt8>? {
+        guard !input.isEmpty else { return nil }
+        guard let range = try step() else {
+            try concludeIfComplete()
+            return nil
+        }
+        let bytes = input[range]
+        take(range.upperBound - inputStart)
+        try concludeIfComplete()
+        return bytes
+    }
+
+    /// The next range of body bytes; nil at the end of the input or the body.
+    private func step() throws(UpstreamError) -> Range<Int>? {
+        let bytes = input
+        var offset = inputStart
+        let step: BodyDecoder.Step?
+        do throws(BodyError) {
+            step = try decoder?.next(bytes.span, &offset)
+        } catch { throw failure(.malformed, error.reason) }
+        if case .data(let range)? = step { return range }
+        take(offset - inputStart)
+        return nil
+    }
+
+    /// Receives body bytes into memory of their own.
+    /// - Returns: whether there were any, or the end of the body was found.
+    private func receiveBody() throws(UpstreamError) -> Bool {
+        guard connection.watch?.isReadable == true else { return false }
+        let limit = Int(min(decoder?.remaining ?? UInt64(Self.chunk), UInt64(Self.chunk)))
+        var outcome = CurlConnection.Transfer.wouldBlock
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let received) = outcome { count = received }
+        }
+        if case .end = outcome {
+            do throws(BodyError) {
+                try decoder?.finish()
+            } catch { throw failure(.cutShort, error.reason) }
+            try concludeIfComplete()
+            return true
+        }
+        guard try received(outcome) != nil else { return false }
+        input = bytes
+        inputStart = 0
+        return true
+    }
+
+    private func received(_ transfer: CurlConnection.Transfer) throws(UpstreamError) -> Int? {
+        switch transfer {
+        case .bytes(let count): return count
+        case .wouldBlock: return nil
+        case .end: throw failure(.cutShort, "the upstream closed before its answer was complete")
+        case .failed(let reason): throw failure(.cutShort, reason)
+        }
+    }
+
+    private func take(_ count: Int) {
+        inputStart += count
+        guard inputStart == input.count else { return }
+        input = []
+        inputStart = 0
+    }
+
+    /// Frees the connection once the answer is complete.
+    private func concludeIfComplete() throws(UpstreamError) {
+        guard !isOver, decoder?.isComplete == true else { return }
+        guard input.isEmpty else {
+            throw failure(.malformed, "there are bytes after the end of the answer")
+        }
+        isOver = true
+        if isPersistent, isRequestComplete {
+            client.keep(connection)
+        } else {
+            connection.close()
+        }
+    }
+
+    func cancel() {
+        guard !isOver else { return }
+        isOver = true
+        connection.close()
+    }
+
+    // MARK: Waiting and sending
+
+    private func send(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
+        var rest = bytes
+        while !rest.isEmpty {
+            guard !isOver else { throw failure(.cutShort, "the exchange is over") }
+            switch connection.send(rest) {
+            case .bytes(let count):
+                if count > 0 { hasSent = true }
+                rest = rest.dropFirst(count)
+            case .wouldBlock:
+                guard let watch = connection.watch else { throw failure(.cutShort, "closed") }
+                try check(await watch.waitUntilWritable(until: deadline))
+            case .end: throw failure(.cutShort, "the upstream closed")
+            case .failed(let reason): throw failure(.cutShort, reason)
+            }
+        }
+    }
+
+    private func waitUntilReadable() async throws(UpstreamError) {
+        guard !isOver, let watch = connection.watch else {
+            throw failure(.cutShort, "the exchange was given up")
+        }
+        try check(await watch.waitUntilReadable(until: deadline))
+    }
+
+    private func check(_ wake: Wake) throws(UpstreamError) {
+        switch wake {
+        case .ready: return
+        case .timeout: throw failure(.timeout, "the upstream was silent for too long")
+        case .cancelled: throw failure(.cutShort, "the exchange was given up")
+        }
+    }
+
+    private var deadline: Instant? {
+        guard let idle = client.options.idleTimeout else { return totalDeadline }
+        let silent = reactor.now + idle
+        return totalDeadline.map { min($0, silent) } ?? silent
+    }
+
+    /// Closes the connection; what was sent cannot be taken back.
+    private func failure(_ reason: UpstreamError.Reason, _ detail: String) -> UpstreamError {
+        cancel()
+        return UpstreamError(reason, effect: hasSent ? .possible : .none, detail: detail)
+    }
+}

@@ -1,0 +1,249 @@
+import HTTP
+import JSON
+import Telemetry
+
+/// The plain way of one route: forwards and streams, in both directions at once.
+final class Relay {
+    private let route: Route
+    private let upstream: Upstream
+    private let client: any UpstreamClient
+    private let services: LoopServices
+
+    init(
+        _ route: Route, to upstream: Upstream, through client: any UpstreamClient,
+        _ services: LoopServices
+    ) {
+        self.route = route
+        self.upstream = upstream
+        self.client = client
+        self.services = services
+    }
+
+    /// A request that is being relayed.
+    struct Call {
+        let request: Request
+        let path: DecodedPath?
+        let writer: any ResponseWriter
+        let account: RequestAccount
+        /// The key's field, its forwarded form, where the route guards this method.
+        var keyHeader: FieldName?
+        var forwardedKey: (name: FieldName, value: ArraySlice<UInt8>)?
+        /// The body, where it was read already.
+        var body: ArraySlice<UInt8>?
+        /// Lines that every answer gets.
+        var mark = Fields()
+        var outcome = RequestOutcome.forwarded
+    }
+
+    /// Answers a request with what the upstream says.
+    ///
+    /// - Throws: ``DownstreamError`` when the client is gone; the exchange is cancelled then.
+    func relay(_ call: Call) async throws {
+        let head = call.request.head
+        if case .length(let length) = head.framing, let limit = route.bodyLimit, length > limit {
+            return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
+        }
+        let forwarding = RequestForwarding(
+            upstream: upstream, keyHeader: call.keyHeader, forwardedKey: call.forwardedKey)
+        var outgoing = UpstreamRequest(
+            method: head.method, target: route.target(of: head, path: call.path),
+            fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
+        let first: ArraySlice<UInt8>
+        do {
+            first = try await openBody(call, &outgoing.body)
+        } catch {
+            return try await refuseBody(error, call, executed: .no)
+        }
+        let startedAt = services.timers.now
+        do {
+            let exchange = try await client.exchange(outgoing)
+            try await carry(exchange, upload: outgoing.body, first, call)
+        } catch let error as UpstreamError {
+            try await report(error, call)
+        }
+        call.account.upstreamTime = services.timers.now - startedAt
+        services.metrics.record(upstreamTime: call.account.upstreamTime, upstream: route.upstream)
+    }
+
+    /// Decides how the body goes out. A short one of known length is read first, because it mostly
+    /// came with the head, and then goes out with the head too; what was read of a longer one is
+    /// given back.
+    private func openBody(
+        _ call: Call, _ body: inout UpstreamRequest.Body
+    ) async throws(DownstreamError) -> ArraySlice<UInt8> {
+        if let whole = call.body {
+            body = call.request.head.framing == .none ? .none : .whole(whole)
+            return []
+        }
+        switch call.request.head.framing {
+        case .none: body = .none
+        case .length(0): body = .whole([])
+        case .length(let length) where length <= 64 << 10:
+            let first = try await call.request.body.read() ?? []
+            call.account.bytesIn += first.count
+            if first.count == length, try await call.request.body.read() == nil {
+                body = .whole(first)
+                return []
+            }
+            body = .stream(length: length)
+            return first
+        case .length(let length): body = .stream(length: length)
+        case .chunked, .untilClose: body = .stream(length: nil)
+        }
+        return []
+    }
+
+    /// Carries the answer down, and what is left of the body up.
+    private func carry(
+        _ exchange: any UpstreamExchange, upload body: UpstreamRequest.Body,
+        _ first: ArraySlice<UInt8>, _ call: Call
+    ) async throws {
+        defer { exchange.cancel() }
+        let watch = DownstreamWatch(call.writer, over: exchange)
+        defer { watch.stop() }
+        guard case .stream = body else {
+            return try await answer(from: exchange, call)
+        }
+        let upload = Upload(
+            call.request.body, to: exchange, limit: route.bodyLimit, call.account)
+        upload.start(after: first)
+        defer { upload.stop() }
+        do {
+            try await answer(from: exchange, call)
+        } catch let error as UpstreamError {
+            switch upload.end {
+            case .tooLarge:
+                let problem = Problem.bodyTooLarge(limit: route.bodyLimit ?? 0)
+                try await refuse(problem, .refused, call, executed: .unknown)
+            case .downstream(let error): try await refuseBody(error, call, executed: .unknown)
+            case .complete, .upstream, nil: throw error
+            }
+        }
+    }
+
+    private func answer(from exchange: any UpstreamExchange, _ call: Call) async throws {
+        let head = try await finalHead(of: exchange, interimTo: call)
+        var answer = ResponseHead(
+            status: head.status, reason: head.reason,
+            fields: ResponseForwarding.fields(of: head), framing: head.framing)
+        for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
+        var first: ArraySlice<UInt8> = []
+        if case .length(let length) = head.framing, length <= 64 << 10 {
+            first = try await exchange.read() ?? []
+            if first.count == length {
+                if length > 0 { _ = try await exchange.read() }
+                return try await respond(answer, first, call)
+            }
+        }
+        call.account.begin(head.status, call.outcome)
+        try await call.writer.begin(answer)
+        if !first.isEmpty { try await write(first, call) }
+        while let chunk = try await exchange.read() { try await write(chunk, call) }
+        try await call.writer.end(trailers: ResponseForwarding.trailers(exchange.trailers))
+    }
+
+    private func respond(
+        _ head: ResponseHead, _ body: ArraySlice<UInt8>, _ call: Call
+    ) async throws(DownstreamError) {
+        call.account.begin(head.status, call.outcome)
+        call.account.bytesOut += body.count
+        try await call.writer.respond(head, body: body)
+    }
+
+    private func write(_ chunk: ArraySlice<UInt8>, _ call: Call) async throws(DownstreamError) {
+        call.account.bytesOut += chunk.count
+        try await call.writer.write(chunk)
+    }
+
+    /// Passes interim answers on until the final one comes.
+    private func finalHead(
+        of exchange: any UpstreamExchange, interimTo call: Call
+    ) async throws -> ResponseHead {
+        var head = try await exchange.head()
+        while head.isInterim {
+            if let interim = try ResponseForwarding.interim(head) {
+                if call.request.head.version != .http10 { try await call.writer.interim(interim) }
+            }
+            head = try await exchange.head()
+        }
+        return head
+    }
+}
+
+extension Relay {
+    /// Tells the client of a failed exchange: by a problem, or by cutting an answer that began.
+    private func report(_ error: UpstreamError, _ call: Call) async throws {
+        if call.writer.isDownstreamGone { throw DownstreamError.closed }
+        services.noteFailure(error, of: upstream, at: route.upstream)
+        guard !call.writer.hasBegun else { return call.writer.abort() }
+        if error.effect == .none {
+            try await refuse(.unreachable(error.reason), .unreachable, call)
+        } else {
+            let problem = Problem.outcomeUnknown(error.reason, isKeyed: false)
+            try await refuse(problem, .unknown, call)
+        }
+    }
+
+    private func refuseBody(
+        _ error: DownstreamError, _ call: Call, executed: Problem.Executed
+    ) async throws {
+        guard let problem = Problem.brokenBody(error, executed: executed) else { throw error }
+        try await refuse(problem, .refused, call)
+    }
+
+    private func refuse(
+        _ problem: Problem, _ outcome: RequestOutcome, _ call: Call,
+        executed: Problem.Executed? = nil
+    ) async throws(DownstreamError) {
+        guard !call.writer.hasBegun else { return call.writer.abort() }
+        var problem = problem
+        if let executed { problem.executed = executed }
+        var head = problem.head
+        for line in call.mark.indices { head.fields.append(line: line, of: call.mark) }
+        try await call.writer.respond(
+            problem: problem, head, as: outcome, call.account)
+    }
+}
+
+extension ResponseForwarding {
+    /// An interim answer as it is passed on; nil for `100 Continue`, which this gateway gives
+    /// itself.
+    ///
+    /// - Throws: ``UpstreamError`` for `101`: no upgrade was asked for.
+    static func interim(_ head: ResponseHead) throws(UpstreamError) -> ResponseHead? {
+        switch head.status {
+        case 100: return nil
+        case 101:
+            throw UpstreamError(
+                .malformed, effect: .possible, detail: "101 without an upgrade asked for")
+        default:
+            return ResponseHead(status: head.status, reason: head.reason, fields: fields(of: head))
+        }
+    }
+}
+
+extension LoopServices {
+    /// Logs and counts a failed exchange.
+    func noteFailure(_ error: UpstreamError, of upstream: Upstream, at position: Int) {
+        metrics.count(error, upstream: position)
+        log.write(.warning, "upstream failed") { line in
+            line.member("upstream", upstream.name)
+            line.member("reason", "\(error.reason)")
+            line.member("effect", "\(error.effect)")
+            line.member("detail", error.detail)
+        }
+    }
+}
+
+extension ResponseWriter {
+    /// Sends a problem document.
+    func respond(
+        problem: Problem, _ head: ResponseHead, as outcome: RequestOutcome,
+        _ account: RequestAccount
+    ) async throws(DownstreamError) {
+        let body = problem.body
+        account.begin(problem.status, outcome)
+        account.bytesOut = body.count
+        try await respond(head, body: body[...])
+    }
+}

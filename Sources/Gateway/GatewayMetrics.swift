@@ -1,0 +1,145 @@
+import HTTP
+package import Telemetry
+
+/// The gateway's counters and histograms, looked up once for a routing table.
+package final class GatewayMetrics: Sendable {
+    /// What happens to keys, by route.
+    struct KeyCounters: Sendable {
+        let executions: Counter
+        let replays: Counter
+        let waits: Counter
+        let conflicts: Counter
+        let mismatches: Counter
+        let unknowns: Counter
+    }
+
+    private let requests: [Counter]
+    private let totals: [Histogram]
+    /// By route.
+    let keys: [KeyCounters]
+    private let upstreamErrors: [Counter]
+    private let upstreamTimes: [Histogram]
+    private let storeTime: Histogram
+
+    /// Registers the metrics of a table's routes and upstreams. Tables that follow one another
+    /// share what bears the same names.
+    package init(_ metrics: Metrics, table: RoutingTable) {
+        let routes = table.routes.map(\.name)
+        let upstreams = table.upstreams.map(\.name)
+        let names = routes + [Self.noRoute]
+        requests = names.flatMap { route in
+            RequestOutcome.allCases.flatMap { outcome in
+                Self.statusClasses.map { status in
+                    metrics.counter(
+                        "oncegate_requests_total", help: "Requests answered.",
+                        labels: [
+                            ("route", route), ("outcome", outcome.rawValue), ("status", status),
+                        ])
+                }
+            }
+        }
+        totals = names.map { route in
+            metrics.histogram(
+                "oncegate_request_seconds", help: "From a request's head to its answer's end.",
+                labels: [("route", route)])
+        }
+        keys = routes.map { KeyCounters(metrics, route: $0) }
+        upstreamErrors = upstreams.flatMap { upstream in
+            Self.reasons.flatMap { reason in
+                ["none", "possible"].map { effect in
+                    metrics.counter(
+                        "oncegate_upstream_errors_total", help: "Failed upstream exchanges.",
+                        labels: [
+                            ("upstream", upstream), ("reason", reason), ("effect", effect),
+                        ])
+                }
+            }
+        }
+        upstreamTimes = upstreams.map { upstream in
+            metrics.histogram(
+                "oncegate_upstream_seconds", help: "From a forwarded request to its answer's end.",
+                labels: [("upstream", upstream)])
+        }
+        storeTime = metrics.histogram(
+            "oncegate_store_seconds", help: "Time that a request waits for the key store.")
+    }
+
+    /// Counts a request that is over.
+    func count(_ account: RequestAccount, totalTime: UInt64) {
+        let route = account.route ?? totals.count - 1
+        let outcomes = RequestOutcome.allCases.count
+        let outcome = account.outcome.position
+        let statusClass = min(Int(account.status) / 100, Self.statusClasses.count - 1)
+        requests[(route * outcomes + outcome) * Self.statusClasses.count + statusClass].increment()
+        totals[route].record(nanoseconds: Int(clamping: totalTime))
+        if account.storeTime > 0 {
+            storeTime.record(nanoseconds: Int(clamping: account.storeTime))
+        }
+    }
+
+    /// Counts a failed exchange.
+    func count(_ error: UpstreamError, upstream: Int) {
+        let effect = error.effect == .none ? 0 : 1
+        upstreamErrors[(upstream * Self.reasons.count + error.reason.position) * 2 + effect]
+            .increment()
+    }
+
+    /// Records how long an upstream had a request.
+    func record(upstreamTime: UInt64, upstream: Int) {
+        upstreamTimes[upstream].record(nanoseconds: Int(clamping: upstreamTime))
+    }
+
+    private static let noRoute = "none"
+    private static let statusClasses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
+    private static let reasons = [
+        "unreachable", "overloaded", "connect-timeout", "timeout", "cut-short", "malformed",
+    ]
+}
+
+extension GatewayMetrics.KeyCounters {
+    init(_ metrics: Metrics, route: String) {
+        func counter(_ name: String, _ help: String) -> Counter {
+            metrics.counter("oncegate_\(name)_total", help: help, labels: [("route", route)])
+        }
+        executions = counter("executions", "Keyed requests that were forwarded.")
+        replays = counter("replays", "Answers that were given again.")
+        waits = counter("waits", "Requests that waited for another one's answer.")
+        conflicts = counter("conflicts", "Requests that were refused because one was in flight.")
+        mismatches = counter("mismatches", "Keys that came with another request.")
+        unknowns = counter("unknowns", "Requests whose outcome nobody knows.")
+    }
+}
+
+extension RequestOutcome {
+    /// Its place among all cases.
+    fileprivate var position: Int {
+        switch self {
+        case .forwarded: 0
+        case .executed: 1
+        case .released: 2
+        case .unknown: 3
+        case .unsaved: 4
+        case .unprotected: 5
+        case .replayed: 6
+        case .joined: 7
+        case .inFlight: 8
+        case .refused: 9
+        case .unreachable: 10
+        case .storeUnavailable: 11
+        case .abandoned: 12
+        }
+    }
+}
+
+extension UpstreamError.Reason {
+    fileprivate var position: Int {
+        switch self {
+        case .unreachable: 0
+        case .overloaded: 1
+        case .connectTimeout: 2
+        case .timeout: 3
+        case .cutShort: 4
+        case .malformed: 5
+        }
+    }
+}

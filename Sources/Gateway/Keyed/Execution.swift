@@ -1,0 +1,180 @@
+import HTTP
+import Idempotency
+import JSON
+import Telemetry
+
+/// The work of one claim: forwards the request, once, concludes durably, then answers.
+///
+/// It never throws and is never cancelled. Whatever happens, and whether the client is still
+/// there, it ends in one conclusion.
+final class Execution {
+    private let claim: Claim
+    private let call: KeyedCall
+    private let handler: KeyedRequestHandler
+    private var downstream: StreamedAnswer
+
+    init(_ claim: Claim, _ call: KeyedCall, _ handler: KeyedRequestHandler) {
+        self.claim = claim
+        self.call = call
+        self.handler = handler
+        downstream = StreamedAnswer(call)
+    }
+
+    func run() async {
+        let timers = handler.services.timers
+        let startedAt = timers.now
+        let received = await forward()
+        call.account.upstreamTime = timers.now - startedAt
+        handler.services.metrics.record(
+            upstreamTime: call.account.upstreamTime, upstream: handler.route.upstream)
+        switch received {
+        case .answer(let answer): await conclude(answer)
+        case .failure(let error): await conclude(error)
+        }
+    }
+
+    /// What came back.
+    private enum Received {
+        case answer(ReceivedAnswer)
+        case failure(UpstreamError)
+    }
+
+    private func forward() async -> Received {
+        let head = call.request.head
+        let forwarding = RequestForwarding(
+            upstream: handler.upstream, keyHeader: handler.rules.header,
+            forwardedKey: handler.forwardedKey(call))
+        let outgoing = UpstreamRequest(
+            method: head.method, target: handler.route.target(of: head, path: call.path),
+            fields: forwarding.fields(of: head, from: call.request.downstream),
+            body: head.framing == .none ? .none : .whole(call.body))
+        do throws(UpstreamError) {
+            let exchange = try await handler.client.exchange(outgoing)
+            defer { exchange.cancel() }
+            return .answer(try await receive(from: exchange))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Takes the answer in, and passes a long one on while it comes.
+    private func receive(
+        from exchange: any UpstreamExchange
+    ) async throws(UpstreamError) -> ReceivedAnswer {
+        let head = try await finalHead(of: exchange)
+        do throws(UpstreamError) {
+            var answer = ReceivedAnswer(head, handler.rules)
+            var body = RecordedBody(limit: handler.rules.responseLimit)
+            let heldLimit = handler.rules.streams ? 0 : min(body.limit, Self.heldLimit)
+            if heldLimit == 0 || head.framing.isLonger(than: heldLimit) {
+                await downstream.begin(answer)
+            }
+            while let chunk = try await exchange.read() {
+                if !downstream.hasBegun, body.count + chunk.count > heldLimit {
+                    await downstream.begin(answer)
+                    await downstream.pass(body.bytes[...])
+                }
+                if downstream.hasBegun { await downstream.pass(chunk) }
+                body.append(chunk)
+            }
+            answer.body = body.kept
+            answer.trailers = ResponseForwarding.trailers(exchange.trailers)
+            return answer
+        } catch {
+            // The upstream has answered, so it has acted, whatever the client says of its bytes.
+            throw UpstreamError(error.reason, effect: .possible, detail: error.detail)
+        }
+    }
+
+    private func finalHead(
+        of exchange: any UpstreamExchange
+    ) async throws(UpstreamError) -> ResponseHead {
+        var head = try await exchange.head()
+        while head.isInterim {
+            if let interim = try ResponseForwarding.interim(head) {
+                await downstream.pass(interim: interim)
+            }
+            head = try await exchange.head()
+        }
+        return head
+    }
+
+    /// Answers up to this long are whole before the client sees a byte of them.
+    private static let heldLimit = 256 << 10
+}
+
+extension Execution {
+    private func conclude(_ answer: ReceivedAnswer) async {
+        if answer.status == .unknown { handler.counters.unknowns.increment() }
+        let (status, expires) = await settle(answer.outcome)
+        let outcome = RequestOutcome(status)
+        if downstream.hasBegun {
+            call.account.begin(answer.head.status, outcome)
+            return await downstream.end(trailers: answer.trailers)
+        }
+        await downstream.give(answer, status, expires: expires, as: outcome)
+    }
+
+    private func conclude(_ error: UpstreamError) async {
+        handler.services.noteFailure(error, of: handler.upstream, at: handler.route.upstream)
+        let isSafe = error.effect == .none
+        if !isSafe { handler.counters.unknowns.increment() }
+        let (status, _) = await settle(isSafe ? .released(nil) : .unknown(nil))
+        if downstream.hasBegun {
+            call.account.outcome = .unknown
+            return call.writer.abort()
+        }
+        // A client that is gone has no use for the answer; the conclusion is what counts.
+        if isSafe {
+            try? await call.give(.unreachable(error.reason), status, as: .unreachable)
+        } else {
+            let problem = Problem.outcomeUnknown(error.reason, isKeyed: true)
+            try? await call.give(problem, status, as: .unknown, at: .unknown)
+        }
+    }
+
+    /// Makes the conclusion durable. If that fails, the answer goes out all the same, as unsaved.
+    private func settle(_ outcome: Outcome) async -> (KeyStatus, expires: Timestamp?) {
+        let timers = handler.services.timers
+        let startedAt = timers.now
+        defer { call.account.storeTime += timers.now - startedAt }
+        do {
+            let settlement = try await handler.services.keys.workStage(
+                claim, outcome, policy: handler.rules.policy)
+            switch settlement {
+            case .finished(let finished): return (.executed, finished.expiresAt)
+            case .released: return (.released, nil)
+            case .unknown: return (.unknown, nil)
+            case .refused, .failed: return (.unsaved, nil)
+            }
+        } catch {
+            handler.services.log.write(.error, "conclusion not saved") { line in
+                line.member("key_id", claim.id.description)
+                line.member("route", handler.route.name)
+                line.member("detail", "\(error)")
+            }
+            return (.unsaved, nil)
+        }
+    }
+}
+
+extension RequestOutcome {
+    init(_ status: KeyStatus) {
+        switch status {
+        case .executed: self = .executed
+        case .released: self = .released
+        case .unknown: self = .unknown
+        case .unsaved: self = .unsaved
+        case .unprotected: self = .unprotected
+        case .replayed: self = .replayed
+        case .inFlight: self = .inFlight
+        }
+    }
+}
+
+extension BodyFraming {
+    /// Whether the length is known, and more than that.
+    fileprivate func isLonger(than limit: Int) -> Bool {
+        if case .length(let length) = self { length > UInt64(limit) } else { false }
+    }
+}

@@ -1,0 +1,243 @@
+import Crypto
+import HTTP
+import Idempotency
+import JSON
+import Telemetry
+
+/// The keyed way of one route: each key's request is executed at most once, and every repetition
+/// gets the stored answer.
+final class KeyedRequestHandler {
+    let route: Route
+    let rules: KeyRules
+    let upstream: Upstream
+    let client: any UpstreamClient
+    let services: LoopServices
+    let counters: GatewayMetrics.KeyCounters
+    private let relay: Relay
+    /// The policy, with nobody waiting where duplicates are rejected.
+    private let policy: KeyPolicy
+
+    init(
+        _ route: Route, _ rules: KeyRules, to upstream: Upstream,
+        through client: any UpstreamClient, _ counters: GatewayMetrics.KeyCounters, relay: Relay,
+        _ services: LoopServices
+    ) {
+        self.route = route
+        self.rules = rules
+        self.upstream = upstream
+        self.client = client
+        self.services = services
+        self.counters = counters
+        self.relay = relay
+        var policy = rules.policy
+        if case .reject = rules.inFlight { policy.waiters = 0 }
+        self.policy = policy
+    }
+
+    /// Answers a request: replays, refuses, joins, or does the work once.
+    ///
+    /// - Throws: ``DownstreamError`` when the client is gone. Work that was begun goes on.
+    func respond(
+        to request: Request, _ path: DecodedPath?, through writer: any ResponseWriter,
+        _ account: RequestAccount
+    ) async throws {
+        let key: ClientKey
+        switch ClientKey.read(from: request.head.fields, named: rules.header) {
+        case .key(let found): key = found
+        case .invalid(let reason):
+            return try await refuse(.keyInvalid(rules.header, reason), writer, account)
+        case .absent:
+            switch rules.absentKey {
+            case .create: key = ClientKey(generated: randomUUID())
+            case .required: return try await refuse(.keyMissing(rules.header), writer, account)
+            case .pass:
+                return try await relay.relay(
+                    Relay.Call(request: request, path: path, writer: writer, account: account))
+            }
+        }
+        let body: ArraySlice<UInt8>
+        do {
+            body = try await readBody(of: request, account)
+        } catch {
+            guard let problem = error.problem else { throw error.downstream }
+            return try await refuse(problem, writer, account)
+        }
+        try await admit(KeyedCall(request, path, key, body: body, writer, account))
+    }
+
+    private func admit(_ call: KeyedCall) async throws {
+        let head = call.request.head
+        let wait = waitPreference(head.fields)
+        var policy = policy
+        if wait == 0 { policy.waiters = 0 }
+        let identity = Identity(
+            scope: services.identities.scope(rules.scope, of: head.fields),
+            keyBytes: call.key.bytes)
+        let keyRequest = KeyRequest(
+            identity: identity,
+            fingerprint: services.identities.fingerprint(
+                rules.fingerprint, of: head, body: call.body),
+            requestMethod: head.method.token,
+            requestPath: String(decoding: head.path, as: UTF8.self),
+            requestParams: route.parameters(of: call.path))
+        let admission: Admission
+        let startedAt = services.timers.now
+        do {
+            admission = try await services.keys.initializeRequest(keyRequest, policy: policy)
+        } catch {
+            return try await withoutStore(call, error)
+        }
+        call.account.storeTime = services.timers.now - startedAt
+        switch admission {
+        case .replay(let finished): try await replay(finished, call, as: .replayed)
+        case .refuse(let refusal): try await refuse(refusal, call)
+        case .wait(let waiter): try await join(waiter, call, atMost: wait)
+        case .proceed(let claim): await execute(claim, call)
+        }
+    }
+
+    /// Does the work in a task of its own, which nothing cancels, and waits for it.
+    private func execute(_ claim: Claim, _ call: KeyedCall) async {
+        call.account.keyID = claim.id
+        call.account.attempts = claim.attempts
+        counters.executions.increment()
+        await start(Execution(claim, call, self)).value
+    }
+
+    private func start(
+        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
+    ) -> Task<Void, Never> {
+        Task {
+            _ = isolation
+            await execution.run()
+        }
+    }
+
+    /// Waits for another request's answer, no longer than the route and the client allow.
+    private func join(_ waiter: Waiter, _ call: KeyedCall, atMost seconds: Int?) async throws {
+        call.account.keyID = waiter.id
+        counters.waits.increment()
+        let preference = seconds.map { Duration.seconds($0) } ?? rules.waitLimit
+        let timer = services.timers.after(min(preference, rules.waitLimit)) { waiter.giveUp() }
+        let settlement = await waiter.outcome()
+        timer.cancel()
+        switch settlement {
+        case .finished(let finished): try await replay(finished, call, as: .joined)
+        case .released(let reply?, let id):
+            call.account.keyID = id
+            try await call.give(reply, .released, as: .joined, isReplay: true)
+        case .released(nil, let id):
+            call.account.keyID = id
+            try await call.give(.unreachable(.unreachable), .released, as: .unreachable)
+        case .unknown(let reply, let id): try await giveUnknown(reply, id, call)
+        case .refused(let refusal): try await refuse(refusal, call)
+        case .failed(let error):
+            note(error, call)
+            try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
+        case nil:
+            counters.conflicts.increment()
+            try await call.give(
+                .inFlight(retryAfter: 1), .inFlight, as: .inFlight, at: .started)
+        }
+    }
+
+    private func replay(
+        _ finished: Finished, _ call: KeyedCall, as outcome: RequestOutcome
+    ) async throws(DownstreamError) {
+        call.account.keyID = finished.id
+        call.account.attempts = finished.attempts
+        counters.replays.increment()
+        try await call.give(
+            finished.reply, .replayed, as: outcome, expires: finished.expiresAt, isReplay: true)
+    }
+}
+
+extension KeyedRequestHandler {
+    private func refuse(_ refusal: Refusal, _ call: KeyedCall) async throws(DownstreamError) {
+        switch refusal {
+        case .reused(let differs, let id, let recoveryPoint):
+            call.account.keyID = id
+            counters.mismatches.increment()
+            try await call.give(
+                .keyReused(differs: differs), KeyStatus(of: recoveryPoint), as: .refused,
+                at: recoveryPoint)
+        case .inFlight(let id, let recoveryPoint, let retryAfter):
+            call.account.keyID = id
+            counters.conflicts.increment()
+            try await call.give(
+                .inFlight(retryAfter: secondsRoundedUp(retryAfter)), .inFlight, as: .inFlight,
+                at: recoveryPoint)
+        case .unknown(let id, let recorded, let attempts):
+            call.account.attempts = attempts
+            try await giveUnknown(recorded, id, call)
+        case .expired(let id):
+            call.account.keyID = id
+            try await call.give(.keyExpired, .unknown, as: .refused)
+        }
+    }
+
+    /// Gives what was recorded of an unknown outcome, or says that there is nothing.
+    private func giveUnknown(
+        _ reply: StoredReply?, _ id: KeyID, _ call: KeyedCall
+    ) async throws(DownstreamError) {
+        call.account.keyID = id
+        counters.unknowns.increment()
+        if let reply {
+            try await call.give(reply, .unknown, as: .unknown, isReplay: true)
+        } else {
+            let problem = Problem.outcomeUnknown(nil, isKeyed: true)
+            try await call.give(problem, .unknown, as: .unknown, at: .unknown)
+        }
+    }
+
+    /// Refuses, or forwards without protection, as the route says. Those who waited for a claim
+    /// that failed are always refused: their request is being forwarded already.
+    private func withoutStore(_ call: KeyedCall, _ error: StoreError) async throws {
+        note(error, call)
+        guard case .pass = rules.storeDown else {
+            return try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
+        }
+        var relayed = Relay.Call(
+            request: call.request, path: call.path, writer: call.writer, account: call.account)
+        relayed.keyHeader = rules.header
+        relayed.forwardedKey = forwardedKey(call)
+        relayed.body = call.body
+        relayed.mark = call.fields([], .unprotected)
+        relayed.outcome = .unprotected
+        try await relay.relay(relayed)
+    }
+
+    /// The key as the upstream is told it; nil where it is not.
+    func forwardedKey(_ call: KeyedCall) -> (name: FieldName, value: ArraySlice<UInt8>)? {
+        rules.forwardedName.map { ($0, call.key.fieldValue) }
+    }
+
+    private func note(_ error: StoreError, _ call: KeyedCall) {
+        services.log.write(.error, "claim failed") { line in
+            line.member("route", route.name)
+            line.member("detail", error.description)
+        }
+    }
+
+    private func refuse(
+        _ problem: Problem, _ writer: any ResponseWriter, _ account: RequestAccount
+    ) async throws(DownstreamError) {
+        try await writer.respond(problem: problem, problem.head, as: .refused, account)
+    }
+
+    private func secondsRoundedUp(_ duration: Duration) -> Int {
+        let (seconds, attoseconds) = duration.components
+        return Int(clamping: seconds) + (attoseconds > 0 ? 1 : 0)
+    }
+}
+
+extension KeyStatus {
+    /// What a record's recovery point says of its request.
+    init(of recoveryPoint: RecoveryPoint) {
+        switch recoveryPoint {
+        case .finished: self = .executed
+        case .unknown: self = .unknown
+        case .started, .stage: self = .inFlight
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import HTTP
+import Idempotency
+
+/// An upstream's answer to a keyed request, and what it makes of the record.
+struct ReceivedAnswer {
+    /// The head as it goes to the client, but for the lines about the key.
+    let head: ResponseHead
+    /// Nil when the body was not kept.
+    var body: [UInt8]? = []
+    var trailers = Fields()
+
+    private let rules: KeyRules
+    private let verdict: UpstreamVerdict?
+
+    init(_ received: ResponseHead, _ rules: KeyRules) {
+        var fields = ResponseForwarding.fields(of: received)
+        verdict = UpstreamVerdict(fields)
+        let forwarded = fields
+        fields.removeAll { index in
+            switch forwarded.id(at: index) {
+            case .idempotencyKey, .idempotencyStatus, .idempotencyExpires, .idempotentReplayed:
+                true
+            case .other: forwarded.isLine(at: index, named: UpstreamVerdict.fieldName)
+            default: false
+            }
+        }
+        head = ResponseHead(
+            status: received.status, reason: received.reason, fields: fields,
+            framing: received.framing)
+        self.rules = rules
+    }
+
+    /// What becomes of the record: the upstream's own verdict, else what the route says of the
+    /// status. One that is neither kept nor released leaves the outcome unknown.
+    private var ruling: UpstreamVerdict.Ruling {
+        if let verdict { return verdict.ruling }
+        if rules.release.contains(head.status) { return .release }
+        return rules.keep.contains(head.status) ? .keep : .unknown
+    }
+
+    /// The status that the client is told, if the conclusion can be saved.
+    var status: KeyStatus {
+        switch ruling {
+        case .keep: .executed
+        case .release: .released
+        case .unknown: .unknown
+        }
+    }
+
+    /// The conclusion.
+    var outcome: Outcome {
+        switch ruling {
+        case .keep:
+            let retention = verdict?.ttl.map { Duration.seconds($0) } ?? rules.policy.retention
+            return .finished(reply, retention: retention)
+        case .release: return .released(reply)
+        case .unknown: return .unknown(reply)
+        }
+    }
+
+    /// What is stored, and what those who wait get.
+    private var reply: StoredReply {
+        var fields = head.fields
+        let all = fields
+        fields.removeAll { index in
+            rules.replayWithout.contains { all.isLine(at: index, named: $0) }
+        }
+        var section: [UInt8] = []
+        fields.appendFieldSection(to: &section)
+        return StoredReply(
+            responseCode: head.status, responseHeaders: section, responseBody: body)
+    }
+}
+
+/// A body that is recorded up to a limit.
+struct RecordedBody {
+    let limit: Int
+    private(set) var bytes: [UInt8] = []
+    private var isKept = true
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// The number of bytes held.
+    var count: Int { bytes.count }
+
+    /// The bytes; nil when there were too many.
+    var kept: [UInt8]? { isKept ? bytes : nil }
+
+    mutating func append(_ chunk: ArraySlice<UInt8>) {
+        guard isKept else { return }
+        if bytes.count + chunk.count > limit {
+            isKept = false
+            bytes = []
+        } else if bytes.isEmpty {
+            bytes = Array(chunk)
+        } else {
+            bytes += chunk
+        }
+    }
+}

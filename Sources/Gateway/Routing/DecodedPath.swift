@@ -1,0 +1,123 @@
+/// The path of a request as routes see it: split at `/`, percent-decoded, without dot segments
+/// (RFC 3986 sections 2.1 and 5.2.4).
+///
+/// An encoded slash stays inside its segment and never separates, so `/a%2Fb` is one segment and
+/// matches no pattern of two. Empty segments are kept. A segment that decodes to `.` or `..`
+/// counts as one; above the root there is only the root. A path without anything to decode is
+/// split and not copied.
+struct DecodedPath {
+    private var bytes: ArraySlice<UInt8>
+    /// Where each segment lies in `bytes`.
+    private var segments: [Range<Int>] = []
+
+    /// Nil for a malformed percent sequence or an encoded NUL. `*`, the target of `OPTIONS`, has no
+    /// segments.
+    init?(_ path: ArraySlice<UInt8>) {
+        bytes = path
+        guard path.first == UInt8(ascii: "/") else { return }
+        segments.reserveCapacity(8)
+        if path.contains(UInt8(ascii: "%")) {
+            guard decode(path) else { return nil }
+        } else {
+            var start = path.startIndex + 1
+            for index in start..<path.endIndex where path[index] == UInt8(ascii: "/") {
+                append(start..<index, isLast: false)
+                start = index + 1
+            }
+            append(start..<path.endIndex, isLast: true)
+        }
+    }
+
+    /// The number of segments; one, empty, for `/`.
+    var count: Int { segments.count }
+
+    /// A segment, decoded.
+    subscript(index: Int) -> ArraySlice<UInt8> { bytes[segments[index]] }
+
+    /// Whether every percent sequence of a path can be decoded.
+    static func isWellFormed(_ path: ArraySlice<UInt8>) -> Bool {
+        guard path.contains(UInt8(ascii: "%")) else { return true }
+        return DecodedPath(path) != nil
+    }
+
+    private mutating func decode(_ path: ArraySlice<UInt8>) -> Bool {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(path.count)
+        var ranges: [Range<Int>] = []
+        for piece in path.dropFirst().split(
+            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        {
+            guard let segment = percentDecoded(piece), !segment.contains(0) else { return false }
+            ranges.append(decoded.count..<decoded.count + segment.count)
+            decoded += segment
+        }
+        bytes = decoded[...]
+        for (index, range) in ranges.enumerated() {
+            append(range, isLast: index == ranges.count - 1)
+        }
+        return true
+    }
+
+    private mutating func append(_ range: Range<Int>, isLast: Bool) {
+        switch dots(in: range) {
+        case 1: break
+        case 2: _ = segments.popLast()
+        default:
+            segments.append(range)
+            return
+        }
+        if isLast { segments.append(range.upperBound..<range.upperBound) }
+    }
+
+    /// 1 for `.`, 2 for `..`, 0 for any other segment.
+    private func dots(in range: Range<Int>) -> Int {
+        guard range.count == 1 || range.count == 2 else { return 0 }
+        return bytes[range].allSatisfy { $0 == UInt8(ascii: ".") } ? range.count : 0
+    }
+}
+
+/// The bytes that `%XX` sequences stand for; nil if one is malformed.
+func percentDecoded(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
+    var decoded: [UInt8] = []
+    decoded.reserveCapacity(bytes.count)
+    var index = bytes.startIndex
+    while index < bytes.endIndex {
+        if bytes[index] != UInt8(ascii: "%") {
+            decoded.append(bytes[index])
+            index += 1
+            continue
+        }
+        guard bytes.endIndex - index >= 3, let high = hexadecimalValue(bytes[index + 1]),
+            let low = hexadecimalValue(bytes[index + 2])
+        else { return nil }
+        decoded.append(high << 4 | low)
+        index += 3
+    }
+    return decoded
+}
+
+/// Appends bytes as a path segment: all but `pchar` (RFC 3986 section 3.3) is percent-encoded.
+func appendPercentEncoded(_ segment: ArraySlice<UInt8>, to target: inout [UInt8]) {
+    let digits = Array("0123456789ABCDEF".utf8)
+    for byte in segment {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E,  // unreserved
+            0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D,  // sub-delims
+            0x3A, 0x40:  // ":" and "@"
+            target.append(byte)
+        default:
+            target.append(UInt8(ascii: "%"))
+            target.append(digits[Int(byte >> 4)])
+            target.append(digits[Int(byte & 15)])
+        }
+    }
+}
+
+private func hexadecimalValue(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x41 + 10
+    case 0x61...0x66: byte - 0x61 + 10
+    default: nil
+    }
+}

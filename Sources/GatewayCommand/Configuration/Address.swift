@@ -1,0 +1,211 @@
+import Glibc
+
+/// Where a listener listens: `host:port`, `[v6]:port` or `unix:PATH`.
+enum Address: Sendable, Hashable {
+    /// A host name or an address without brackets. Port 0 lets the kernel pick.
+    case tcp(host: String, port: UInt16)
+    case unix(path: String)
+
+    /// The address that a text names.
+    init(_ text: String) throws(Invalid) {
+        if text.hasPrefix("unix:") {
+            self = .unix(path: try socketPath(String(text.dropFirst(5))))
+            return
+        }
+        guard let (host, port) = splitPort(text), let port, let host = unbracketed(host) else {
+            throw Invalid(
+                "expected \"host:port\", \"[v6]:port\" or \"unix:PATH\", such as \"127.0.0.1:8080\""
+            )
+        }
+        self = .tcp(host: host, port: port)
+    }
+
+    /// The address as it is configured.
+    var text: String {
+        switch self {
+        case .tcp(let host, let port): "\(bracketed(host)):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// Whether only this machine can reach it.
+    var isLocal: Bool {
+        switch self {
+        case .unix: true
+        case .tcp("localhost", _): true
+        case .tcp(let host, _):
+            switch IPAddress(host)?.bytes {
+            case let bytes? where bytes.count == 4: bytes[0] == 127
+            case let bytes?: bytes == IPAddress("::1")?.bytes
+            case nil: false
+            }
+        }
+    }
+}
+
+/// A Unix socket's path, which the kernel holds to 107 bytes.
+private func socketPath(_ path: String) throws(Invalid) -> String {
+    guard !path.isEmpty, path.utf8.count <= 107, !path.utf8.contains(0) else {
+        throw Invalid("expected a path of 1 to 107 bytes after \"unix:\"")
+    }
+    return path
+}
+
+/// Splits off `:port`. A bracketed or a plain host, and the port, if there is one; nil when the
+/// port is none, or the host has a colon outside brackets.
+private func splitPort(_ text: String) -> (host: String, port: UInt16?)? {
+    let afterHost = text.hasPrefix("[") ? text.firstIndex(of: "]") : text.startIndex
+    guard let afterHost else { return nil }
+    guard let colon = text[afterHost...].firstIndex(of: ":") else { return (text, nil) }
+    let digits = text[text.index(after: colon)...]
+    guard digits.utf8.allSatisfy({ $0 &- 0x30 < 10 }), let port = UInt16(digits) else {
+        return nil
+    }
+    return (String(text[..<colon]), port)
+}
+
+/// A host without its brackets; nil when it is neither a name nor an address.
+private func unbracketed(_ host: String) -> String? {
+    if host.hasPrefix("[") {
+        let inner = String(host.dropFirst().dropLast())
+        guard host.hasSuffix("]"), IPAddress(inner)?.bytes.count == 16 else { return nil }
+        return inner
+    }
+    let isNumeric = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || $0 &- 0x30 < 10 }
+    if isNumeric { return IPAddress(host) == nil ? nil : host }
+    return isHostName(host) ? host : nil
+}
+
+private func bracketed(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
+
+/// Whether a text is a host name: labels of letters, digits, `-` and `_`.
+private func isHostName(_ text: String) -> Bool {
+    text.utf8.count <= 253
+        && text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            (1...63).contains(label.utf8.count)
+                && label.utf8.allSatisfy { byte in
+                    byte &- 0x30 < 10 || (byte | 0x20) &- 0x61 < 26
+                        || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+                }
+        }
+}
+
+/// An IPv4 or IPv6 address.
+struct IPAddress: Sendable, Hashable {
+    /// Four or sixteen, in network order.
+    let bytes: [UInt8]
+
+    /// The address that a text writes; nil for anything else.
+    init?(_ text: String) {
+        guard !text.utf8.contains(0) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        if unsafe inet_pton(AF_INET, text, &bytes) == 1 {
+            self.bytes = Array(bytes[..<4])
+        } else if unsafe inet_pton(AF_INET6, text, &bytes) == 1 {
+            self.bytes = bytes
+        } else {
+            return nil
+        }
+    }
+}
+
+/// A block of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
+struct AddressBlock: Sendable, Hashable {
+    /// The block as it is configured.
+    let text: String
+    /// Four or sixteen bytes of its first address.
+    let bytes: [UInt8]
+    /// How many leading bits all addresses share.
+    let prefixLength: Int
+
+    /// The block that a text names.
+    init(_ text: String) throws(Invalid) {
+        let expected = "expected an address or a block such as \"10.0.0.0/8\" or \"fd00::/8\""
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let address = IPAddress(String(parts[0])) else {
+            throw Invalid(expected)
+        }
+        let width = address.bytes.count * 8
+        var length = width
+        if parts.count == 2 {
+            guard parts[1].utf8.allSatisfy({ $0 &- 0x30 < 10 }), let written = Int(parts[1]),
+                written <= width
+            else { throw Invalid("expected a prefix length from 0 to \(width) after \"/\"") }
+            length = written
+        }
+        self.text = text
+        bytes = address.bytes
+        prefixLength = length
+        guard (length..<width).allSatisfy({ bytes[$0 / 8] & 0x80 >> UInt8($0 % 8) == 0 }) else {
+            throw Invalid("expected no bits set after the first \(length)")
+        }
+    }
+
+    /// Whether the block holds an address of four or sixteen bytes.
+    func contains(_ address: [UInt8]) -> Bool {
+        guard address.count == bytes.count else { return false }
+        let whole = prefixLength / 8
+        guard address[..<whole] == bytes[..<whole] else { return false }
+        let rest = UInt8(prefixLength % 8)
+        guard rest > 0 else { return true }
+        return (address[whole] ^ bytes[whole]) >> (8 - rest) == 0
+    }
+}
+
+/// Where an upstream is: `http://host:port`, `https://host`, or `unix:PATH` for HTTP over a socket.
+enum UpstreamURL: Sendable, Hashable {
+    /// A host without brackets; the scheme's own port is filled in.
+    case tcp(isSecure: Bool, host: String, port: UInt16)
+    case unix(path: String)
+
+    /// The upstream that a text names.
+    init(_ text: String) throws(Invalid) {
+        let expected =
+            "expected \"http://host:port\", \"https://host:port\" or \"unix:PATH\""
+        if text.hasPrefix("unix:") {
+            self = .unix(path: try socketPath(String(text.dropFirst(5))))
+            return
+        }
+        guard let mark = text.firstRange(of: "://") else { throw Invalid(expected) }
+        let isSecure: Bool
+        switch text[..<mark.lowerBound].lowercased() {
+        case "http": isSecure = false
+        case "https": isSecure = true
+        default: throw Invalid(expected)
+        }
+        var authority = String(text[mark.upperBound...])
+        if authority.hasSuffix("/") { authority.removeLast() }
+        guard !authority.contains(where: { "/?#".contains($0) }) else {
+            throw Invalid(
+                "\(expected), without a path",
+                hint: "; a route's \"rewrite\" changes paths")
+        }
+        guard !authority.contains("@") else { throw Invalid("\(expected), without a user") }
+        guard let (host, port) = splitPort(authority), let host = unbracketed(host), port != 0
+        else { throw Invalid(expected) }
+        self = .tcp(isSecure: isSecure, host: host, port: port ?? (isSecure ? 443 : 80))
+    }
+
+    /// Whether the connection is TLS.
+    var isSecure: Bool {
+        if case .tcp(true, _, _) = self { true } else { false }
+    }
+
+    /// What `Host` says of this upstream: the port only where it is not the scheme's own.
+    var authority: String {
+        switch self {
+        case .unix: "localhost"
+        case .tcp(false, let host, 80), .tcp(true, let host, 443): bracketed(host)
+        case .tcp(_, let host, let port): "\(bracketed(host)):\(port)"
+        }
+    }
+
+    /// The URL as it is configured, its port filled in.
+    var text: String {
+        switch self {
+        case .tcp(let isSecure, let host, let port):
+            "\(isSecure ? "https" : "http")://\(bracketed(host)):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

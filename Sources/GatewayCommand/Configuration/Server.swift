@@ -1,0 +1,132 @@
+extension Configuration {
+    /// An address at which clients are served.
+    struct Listener: Section {
+        var address = Address.tcp(host: "127.0.0.1", port: 8080)
+
+        static var members: [Member<Listener>] {
+            [
+                Member("address", \.address, .address),
+                .unsupported("tls", except: .null),
+                .unsupported("proxy_protocol", except: .off),
+            ]
+        }
+    }
+
+    /// Where operators and scrapers are served.
+    struct Admin: Section {
+        var address = Address.tcp(host: "127.0.0.1", port: 9901)
+        /// What callers of the HTTP service show.
+        var token: Secret?
+
+        static var members: [Member<Admin>] {
+            [
+                Member("address", \.address, .address),
+                Member("token", \.token, .orNull(.secret)),
+            ]
+        }
+
+        mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
+            guard !address.isLocal, cursor.given("token") == nil else { return }
+            reading.tell(
+                "expected a token, such as \"${ADMIN_TOKEN}\": \"\(address.text)\" is not "
+                    + "a loopback address or a Unix socket",
+                at: cursor.member("token") ?? cursor.missing("token"))
+        }
+    }
+
+    /// Where records are kept.
+    struct Store: Section {
+        /// The kinds of store that there are.
+        enum Kind: String, CaseIterable { case sqlite }
+
+        /// How sure a commit is.
+        enum Durability: String, CaseIterable {
+            /// On the disk before anything is forwarded.
+            case full
+            /// In the kernel's hands: a process that dies loses nothing, a machine may.
+            case normal
+        }
+
+        var kind = Kind.sqlite
+        /// Relative to the working directory.
+        var path = "oncegate.db"
+        var durability = Durability.full
+        /// Bytes of finished replies that are kept ready in memory.
+        var cache = 64 << 20
+
+        static var members: [Member<Store>] {
+            [
+                Member("type", \.kind, .word(unsupported: ["postgres", "redis"])),
+                Member("path", \.path, .plain("the path of a file")),
+                Member("durability", \.durability, .word()),
+                Member("cache", \.cache, .size(0...(1 << 40))),
+                .unsupported("encryption_key", except: .null),
+                .unsupported("url", except: .null, isPrinted: false),
+                .unsupported("connections", except: .null, isPrinted: false),
+            ]
+        }
+    }
+
+    /// What is logged.
+    struct Log: Section {
+        /// From the most talkative to the most silent.
+        enum Level: String, CaseIterable { case debug, info, warning, error }
+
+        var level = Level.info
+        /// Whether there is a line per request.
+        var access = true
+
+        static var members: [Member<Log>] {
+            [
+                Member("level", \.level, .word()),
+                Member("access", \.access, .flag),
+            ]
+        }
+    }
+
+    /// What a client may ask of the server.
+    struct Limits: Section {
+        /// Open at one time.
+        var connections = 10_000
+        /// Bytes.
+        var requestLine = 16 << 10
+        /// Bytes of a whole field section.
+        var fields = 64 << 10
+        var fieldCount = 128
+        /// Bytes; nil for no limit beside the routes' own.
+        var body: Int?
+
+        static var members: [Member<Limits>] {
+            [
+                Member("connections", \.connections, .count(1...1_000_000)),
+                Member("request_line", \.requestLine, .size(256...(1 << 20))),
+                Member("fields", \.fields, .size(1024...(16 << 20))),
+                Member("field_count", \.fieldCount, .count(8...10_000)),
+                Member("body", \.body, .or("none", .size(0...(1 << 50)))),
+            ]
+        }
+    }
+
+    /// How long the server waits for a client.
+    struct Timeouts: Section {
+        var requestHead = Duration.seconds(10)
+        var bodyIdle = Duration.seconds(30)
+        var keepAlive = Duration.seconds(75)
+        var writeIdle = Duration.seconds(30)
+        /// From SIGTERM to the end of what is still running.
+        var drain = Duration.seconds(30)
+
+        static var members: [Member<Timeouts>] {
+            [
+                Member("request_head", \.requestHead, .duration(waiting)),
+                Member("body_idle", \.bodyIdle, .duration(waiting)),
+                Member("keep_alive", \.keepAlive, .duration(waiting)),
+                Member("write_idle", \.writeIdle, .duration(waiting)),
+                Member("drain", \.drain, .duration(.zero...waiting.upperBound)),
+            ]
+        }
+    }
+
+    /// What a wait on a connection can last.
+    static let waiting = Duration.milliseconds(10)...Duration.days(1)
+}

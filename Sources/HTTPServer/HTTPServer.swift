@@ -1,0 +1,107 @@
+package import HTTP
+package import Transport
+
+/// Serves HTTP/1.1 on one event loop.
+@safe package final class HTTPServer {
+    let handler: any Handler
+    let options: ServerOptions
+    let reactor: Reactor
+    private let places: ConnectionLimit
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: Connection] = [:]
+    private(set) var isDraining = false
+    private var drained: UnsafeContinuation<Void, Never>?
+    private var dateSecond: Int64 = -1
+    private var dateText: [UInt8] = []
+    /// The array that heads are written into, one after the other.
+    private var output: [UInt8] = []
+
+    /// A server for one loop.
+    ///
+    /// - Parameter places: shared by the servers of all loops.
+    package init(
+        handler: any Handler, options: ServerOptions, places: ConnectionLimit, reactor: Reactor
+    ) {
+        self.handler = handler
+        self.options = options
+        self.places = places
+        self.reactor = reactor
+    }
+
+    /// Connections open now.
+    package var connectionCount: Int { connections.count }
+
+    /// Accepts connections from now on.
+    ///
+    /// - Parameter descriptor: taken from ``ListeningSockets``.
+    package func listen(_ descriptor: Int32, on loop: isolated EventLoop) {
+        let listener = Listener(descriptor, limit: places, on: reactor)
+        listeners.append(listener)
+        loop.start {
+            while let accepted = await listener.accept() { self.open(accepted, on: loop) }
+        }
+    }
+
+    private func open(_ accepted: Listener.Accepted, on loop: isolated EventLoop) {
+        guard let stream = ByteStream(adopting: accepted.descriptor, on: reactor) else {
+            return places.release()
+        }
+        let connection = Connection(stream, server: self, peer: accepted.peer)
+        connections[ObjectIdentifier(connection)] = connection
+        loop.start {
+            await connection.run()
+            self.closed(connection)
+        }
+    }
+
+    private func closed(_ connection: Connection) {
+        connections[ObjectIdentifier(connection)] = nil
+        places.release()
+        guard connections.isEmpty, let continuation = unsafe drained else { return }
+        unsafe drained = nil
+        unsafe continuation.resume()
+    }
+
+    /// Stops accepting, closes what idles, lets what runs end within `limit`, then cuts it.
+    ///
+    /// - Returns: how many connections were cut.
+    package func drain(within limit: Duration) async -> Int {
+        isDraining = true
+        for listener in listeners { listener.close() }
+        for connection in connections.values { connection.closeIfIdle() }
+        guard !connections.isEmpty else { return 0 }
+        var cut = 0
+        let timer = reactor.timer { [weak self] in
+            guard let self else { return }
+            cut = connections.count
+            for connection in connections.values { connection.cut() }
+        }
+        reactor.arm(timer, at: reactor.now + limit)
+        unsafe await withUnsafeContinuation { unsafe drained = unsafe $0 }
+        reactor.disarm(timer)
+        return cut
+    }
+
+    /// The value of `Date` for now (RFC 9110 section 6.6.1).
+    var date: [UInt8] {
+        if reactor.secondsSince1970 != dateSecond {
+            dateSecond = reactor.secondsSince1970
+            dateText.removeAll(keepingCapacity: true)
+            HTTPDate.append(secondsSince1970: dateSecond, to: &dateText)
+        }
+        return dateText
+    }
+
+    /// An empty array with room for a head; give it back by ``giveBack(_:)``.
+    func takeOutput() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &output)
+        taken.removeAll(keepingCapacity: true)
+        return taken
+    }
+
+    /// Keeps an array for the next head, unless a large one made it grow.
+    func giveBack(_ bytes: consuming [UInt8]) {
+        if bytes.capacity <= 64 << 10 { output = bytes }
+    }
+}

@@ -1,0 +1,118 @@
+/// The record: one key's state, from its claim to its end. Medusa's fields, then the gateway's.
+///
+/// It does no I/O. What may happen to it is in the functions of its extension; the times come
+/// from the store's clock.
+///
+/// | state | recovery point | locked | expires |
+/// | --- | --- | --- | --- |
+/// | in flight | `started` or a stage | yes | no |
+/// | free | `started` or a stage | no | when its retention ends; then it is absent |
+/// | finished | `finished` | no | when its retention ends; then a tombstone |
+/// | unknown | `unknown` | no, but the last token may settle it | likewise |
+public struct IdempotencyKey: Sendable {
+    /// The record's own name.
+    public internal(set) var id: KeyID
+    /// Who asks, and the key.
+    public let identity: Identity
+    /// When it was made.
+    public internal(set) var createdAt: Timestamp
+    /// The method, as received.
+    public internal(set) var requestMethod: String
+    /// The path as received, without query; empty on a tombstone.
+    public internal(set) var requestPath: String
+    /// A JSON object as text: the route's path captures; `{}` on a tombstone.
+    public internal(set) var requestParams: String
+    /// How far the work has come.
+    public internal(set) var recoveryPoint: RecoveryPoint
+    /// Since when somebody has been at work; nil when nobody is.
+    public internal(set) var lockedAt: Timestamp?
+    /// `response_code`, `response_headers`, `response_body`; nil until there is an answer.
+    public internal(set) var reply: StoredReply?
+    /// What the request was, as digests.
+    public internal(set) var fingerprint: Fingerprint
+    /// The gateway that made the last claim.
+    public internal(set) var owner: String
+    /// The last claim's token; nil once it can conclude nothing more.
+    public internal(set) var lockToken: LockToken?
+    /// Until when a claim is taken for alive, whatever became of its owner.
+    public internal(set) var leaseUntil: Timestamp?
+    /// How often the key was claimed.
+    public internal(set) var attempts: Int
+    /// When it was changed last.
+    public internal(set) var updatedAt: Timestamp
+    /// When the answer stops being replayed; nil while it is in flight.
+    public internal(set) var expiresAt: Timestamp?
+    /// When a new request may use the key again; nil while it is in flight.
+    public internal(set) var tombstoneUntil: Timestamp?
+    /// Counts the changes. With the id it names one state of one record for ever.
+    public internal(set) var revision: Int
+
+    /// The record's fields by the contract's names, in its order.
+    ///
+    /// Tables, JSON and logs take the names from here.
+    public enum Field: String, Sendable, CaseIterable {
+        case id
+        case createdAt = "created_at"
+        case idempotencyKey = "idempotency_key"
+        case requestMethod = "request_method"
+        case requestPath = "request_path"
+        case requestParams = "request_params"
+        case recoveryPoint = "recovery_point"
+        case lockedAt = "locked_at"
+        case responseCode = "response_code"
+        case responseHeaders = "response_headers"
+        case responseBody = "response_body"
+        case scope
+        case fingerprint
+        case owner
+        case lockToken = "lock_token"
+        case leaseUntil = "lease_until"
+        case attempts
+        case updatedAt = "updated_at"
+        case expiresAt = "expires_at"
+        case tombstoneUntil = "tombstone_until"
+        case revision
+    }
+
+    /// One state of one record; what a change expects to find.
+    public struct Version: Sendable, Hashable {
+        /// The record's name.
+        public let id: KeyID
+        /// The number of changes it has been through.
+        public let revision: Int
+    }
+
+    /// The state that this is.
+    public var version: Version { Version(id: id, revision: revision) }
+
+    /// Whether somebody is at work on it, or was when its lease was last renewed.
+    public var isLocked: Bool { lockedAt != nil }
+
+    /// A record as it was stored. For stores.
+    package init(
+        id: KeyID, identity: Identity, createdAt: Timestamp, requestMethod: String,
+        requestPath: String, requestParams: String, recoveryPoint: RecoveryPoint,
+        lockedAt: Timestamp?, reply: StoredReply?, fingerprint: Fingerprint, owner: String,
+        lockToken: LockToken?, leaseUntil: Timestamp?, attempts: Int, updatedAt: Timestamp,
+        expiresAt: Timestamp?, tombstoneUntil: Timestamp?, revision: Int
+    ) {
+        self.id = id
+        self.identity = identity
+        self.createdAt = createdAt
+        self.requestMethod = requestMethod
+        self.requestPath = requestPath
+        self.requestParams = requestParams
+        self.recoveryPoint = recoveryPoint
+        self.lockedAt = lockedAt
+        self.reply = reply
+        self.fingerprint = fingerprint
+        self.owner = owner
+        self.lockToken = lockToken
+        self.leaseUntil = leaseUntil
+        self.attempts = attempts
+        self.updatedAt = updatedAt
+        self.expiresAt = expiresAt
+        self.tombstoneUntil = tombstoneUntil
+        self.revision = revision
+    }
+}

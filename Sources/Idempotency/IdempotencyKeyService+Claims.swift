@@ -1,0 +1,201 @@
+internal import Synchronization
+
+extension IdempotencyKeyService {
+    /// How often a step is judged anew because others change the record meanwhile.
+    static let contention = 8
+
+    /// Claims a key that this process does nothing for yet, or learns from the store why not.
+    func claim(
+        _ request: KeyRequest, policy: KeyPolicy, ticket: UInt64, id: KeyID
+    ) async throws(StoreError) -> Admission {
+        let token = LockToken.random()
+        let lease = Lease(owner: options.owner, token: token, duration: policy.lease)
+        do {
+            let fresh = IdempotencyKey.create(request, id: id, lease: lease, now: now())
+            let admission = try await decide(fresh, policy, lease: lease, ticket: ticket)
+            settle(request.identity, ticket: ticket, admission)
+            return admission
+        } catch {
+            abandoned.withLock { $0.insert(token) }
+            memory.end(
+                request.identity, ticket: ticket, keeping: .nothing, telling: .failed(error))
+            throw error
+        }
+    }
+
+    private func settle(_ identity: Identity, ticket: UInt64, _ admission: Admission) {
+        switch admission {
+        case .proceed(let claim): memory.confirm(identity, ticket: ticket, id: claim.id)
+        case .replay(let finished):
+            memory.end(
+                identity, ticket: ticket, keeping: .answer(finished), telling: .finished(finished))
+        case .refuse(let refusal):
+            memory.end(identity, ticket: ticket, keeping: .nothing, telling: .refused(refusal))
+        case .wait: preconditionFailure("who claims does not wait")
+        }
+    }
+
+    /// Inserts the fresh record, or goes by what is there.
+    func decide(
+        _ fresh: IdempotencyKey, _ policy: KeyPolicy, lease: Lease, ticket: UInt64
+    ) async throws(StoreError) -> Admission {
+        var found: (key: IdempotencyKey, now: Timestamp)?
+        for _ in 0..<Self.contention {
+            guard let (key, now) = found else {
+                switch try await store.insert(fresh) {
+                case .inserted: return .proceed(Claim(fresh, lease.token, ticket))
+                case .existing(let key, let now): found = (key, now)
+                }
+                continue
+            }
+            let isAbandoned = abandoned.withLock { $0.contains(key.lockToken) }
+            switch key.judge(
+                for: fresh, policy, lease: lease, isAbandoned: isAbandoned, now: now)
+            {
+            case .answer(let admission): return admission
+            case .claim(let claimed):
+                found = try await put(claimed, over: key)
+                if found?.key.isSame(as: claimed) ?? false {
+                    return .proceed(Claim(claimed, lease.token, ticket))
+                }
+            case .lapse(let lapsed): found = try await put(lapsed, over: key)
+            }
+        }
+        throw StoreError(.unavailable, "the record \(fresh.id) kept changing")
+    }
+
+    /// Stores a change; what is stored afterwards, be it the change or what came before it.
+    private func put(
+        _ next: IdempotencyKey, over key: IdempotencyKey
+    ) async throws(StoreError) -> (key: IdempotencyKey, now: Timestamp)? {
+        switch try await store.replace(next, expecting: key.version) {
+        case .replaced(let now): return (next, now)
+        case .lost(let other, let now): return other.map { ($0, now) }
+        }
+    }
+
+    /// Stores a conclusion, judged anew while others change the record.
+    ///
+    /// - Returns: The record as it is stored now.
+    func save(_ conclusion: UnsavedConclusions.Conclusion) async throws -> IdempotencyKey {
+        var key = conclusion.claim.key
+        for _ in 0..<Self.contention {
+            var next = key
+            try next.conclude(
+                conclusion.outcome, token: conclusion.claim.lockToken, policy: conclusion.policy,
+                now: conclusion.moment)
+            guard let stored = try await put(next, over: key) else { throw ClaimError.lost }
+            if stored.key.isSame(as: next) { return next }
+            key = stored.key
+        }
+        throw StoreError(.unavailable, "the record \(key.id) kept changing")
+    }
+
+    /// Keeps a conclusion that the store did not take, and tells those who wait.
+    func keep(_ conclusion: UnsavedConclusions.Conclusion) {
+        let claim = conclusion.claim
+        var key = claim.key
+        if (try? key.conclude(
+            conclusion.outcome, token: claim.lockToken, policy: conclusion.policy,
+            now: conclusion.moment)) == nil
+        {
+            return end(claim, keeping: .nothing, .refused(claim.refusal))
+        }
+        let isKept = unsaved.withLock { unsaved in
+            unsaved.add(
+                conclusion, limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
+        }
+        if case .released = conclusion.outcome {
+            abandoned.withLock { $0.insert(claim.lockToken) }
+        }
+        let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
+        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key))
+    }
+
+    /// Tries to store the conclusions that the store did not take, unless it failed just now.
+    ///
+    /// To be called now and then, every 100 ms say, by one loop.
+    ///
+    /// - Returns: How many are still not stored.
+    @discardableResult
+    public func retryUnsaved() async -> Int {
+        guard let batch = unsaved.withLock({ $0.begin(now: now()) }) else {
+            return unsaved.withLock { $0.count }
+        }
+        var done = 0
+        for conclusion in batch {
+            let claim = conclusion.claim
+            do {
+                let key = try await save(conclusion)
+                memory.settle(claim.identity, id: claim.id, keeping: key.finished)
+            } catch is StoreError {
+                break
+            } catch {
+                memory.settle(claim.identity, id: claim.id, keeping: nil)
+            }
+            done += 1
+        }
+        return unsaved.withLock { [done] unsaved in
+            unsaved.end(batch[done...], now: now())
+            return unsaved.count
+        }
+    }
+}
+
+/// The last tokens under which nothing was executed; a bounded number of them.
+struct AbandonedTokens {
+    private var tokens: Set<LockToken> = []
+    private var order: [LockToken] = []
+    private var next = 0
+    private static let limit = 10_000
+
+    func contains(_ token: LockToken?) -> Bool {
+        guard let token, !tokens.isEmpty else { return false }
+        return tokens.contains(token)
+    }
+
+    mutating func insert(_ token: LockToken) {
+        guard tokens.insert(token).inserted else { return }
+        guard order.count == Self.limit else { return order.append(token) }
+        tokens.remove(order[next])
+        order[next] = token
+        next = (next + 1) % Self.limit
+    }
+}
+
+extension Claim {
+    init(_ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64) {
+        self.key = key
+        lockToken = token
+        self.ticket = ticket
+    }
+
+    /// What those who waited for a claim are told that turned out to be no longer valid.
+    var refusal: Refusal {
+        .inFlight(id: id, recoveryPoint: recoveryPoint, retryAfter: .seconds(1))
+    }
+}
+
+extension Settlement {
+    /// How a claim ended, for those who waited.
+    init(_ outcome: Outcome, _ key: IdempotencyKey) {
+        switch outcome {
+        case .finished(let reply, let retention):
+            self = .finished(
+                Finished(
+                    id: key.id, reply: reply, expiresAt: key.expiresAt ?? key.updatedAt + retention,
+                    attempts: key.attempts))
+        case .unknown(let reply): self = .unknown(reply, id: key.id)
+        case .released(let reply): self = .released(reply, id: key.id)
+        }
+    }
+}
+
+extension IdempotencyKey {
+    /// What duplicates are told while the store does not have the conclusion; nil if it is free.
+    fileprivate var unsavedAnswer: Admission? {
+        if let finished { return .replay(finished) }
+        guard recoveryPoint == .unknown else { return nil }
+        return .refuse(.unknown(id: id, recorded: reply, attempts: attempts))
+    }
+}

@@ -1,0 +1,143 @@
+internal import Synchronization
+
+/// Decides who executes. Medusa's service, shared by all event loops: memory first, the store
+/// second.
+///
+/// One claim per key is under way at a time in this process; duplicates meet it in memory, where
+/// they are compared with it, wait for it, or are refused. What a claim permits is durable before
+/// the caller learns of it. A failing store permits nothing.
+///
+/// No function is cut short by the cancellation of its task.
+public final class IdempotencyKeyService: Sendable {
+    /// Names and limits.
+    public struct Options: Sendable {
+        /// What this process is called in the records that it claims.
+        public var owner = "oncegate"
+        /// Bytes of finished replies that are kept in memory.
+        public var replyCacheBytes = 64 << 20
+        /// Claims under way; further ones fail as `unavailable`.
+        public var claims = 100_000
+        /// Waiting requests over all keys; further ones are refused.
+        public var waiters = 100_000
+        /// Conclusions that are kept while the store does not take them.
+        public var unsavedConclusions = 10_000
+        /// Their bytes.
+        public var unsavedBytes = 256 << 20
+        /// Records that one call of `reap` changes at most.
+        public var reapBatch = 256
+
+        /// The defaults.
+        public init() {}
+    }
+
+    let store: any IdempotencyStore
+    let options: Options
+    let now: @Sendable () -> Timestamp
+    let memory: KeyMemory
+    let unsaved = Mutex(UnsavedConclusions())
+    /// The tokens of claims that failed in the store or were released while it failed: whatever
+    /// it holds under them executed nothing. Lost with the process; then such records are unknown.
+    let abandoned = Mutex(AbandonedTokens())
+
+    /// - Parameters:
+    ///   - store: Where records are kept.
+    ///   - now: The clock by which cached answers expire, and the times of claims are taken.
+    public init(
+        store: any IdempotencyStore, options: Options = Options(),
+        now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
+    ) {
+        self.store = store
+        self.options = options
+        self.now = now
+        memory = KeyMemory(
+            limits: .init(
+                claims: options.claims, waiters: options.waiters,
+                replyBytes: options.replyCacheBytes))
+    }
+
+    /// Decides what is to become of a request: one atomic step.
+    ///
+    /// A key that memory knows is decided without suspension.
+    ///
+    /// - Throws: When the store failed. Nothing may be executed then.
+    public func initializeRequest(
+        _ request: KeyRequest, policy: KeyPolicy
+    ) async throws(StoreError) -> Admission {
+        switch memory.enter(request.identity, request.fingerprint, policy: policy, now: now()) {
+        case .answer(let admission): return admission
+        case .claim(let ticket, let id):
+            return try await claim(request, policy: policy, ticket: ticket, id: id)
+        case .overloaded:
+            throw StoreError(.unavailable, "\(options.claims) requests are in flight already")
+        }
+    }
+
+    /// What memory alone can answer: a replay or a refusal. Nil: ask `initializeRequest`.
+    ///
+    /// It spares the caller the making of a ``KeyRequest``.
+    public func recall(_ identity: Identity, _ fingerprint: Fingerprint) -> Admission? {
+        memory.recall(identity, fingerprint, now: now())
+    }
+
+    /// Concludes durably, then tells those who wait.
+    ///
+    /// - Throws: ``StoreError`` if the store did not take it: the conclusion stays in memory,
+    ///   where duplicates find it, and is tried again by ``retryUnsaved()``. ``ClaimError`` if
+    ///   the claim is no longer valid: nothing was changed.
+    public func workStage(
+        _ claim: Claim, _ outcome: Outcome, policy: KeyPolicy
+    ) async throws -> Settlement {
+        let conclusion = UnsavedConclusions.Conclusion(
+            claim: claim, outcome: outcome, policy: policy, moment: now())
+        do {
+            let key = try await save(conclusion)
+            let settlement = Settlement(outcome, key)
+            end(claim, keeping: key.finished.map { .answer($0) } ?? .nothing, settlement)
+            return settlement
+        } catch let error as StoreError {
+            keep(conclusion)
+            throw error
+        } catch {
+            end(claim, keeping: .nothing, .refused(claim.refusal))
+            throw error
+        }
+    }
+
+    /// Whether claims are likely to succeed.
+    public var isReady: Bool {
+        store.isAvailable && unsaved.withLock { $0.count < options.unsavedConclusions }
+    }
+
+    /// What is kept now, and what was done so far.
+    public var statistics: KeyStatistics {
+        var statistics = KeyStatistics(store: store.statistics)
+        memory.count(into: &statistics)
+        statistics.unsaved = unsaved.withLock { $0.count }
+        return statistics
+    }
+
+    func end(_ claim: Claim, keeping remains: KeyTable.Remains, _ settlement: Settlement) {
+        memory.end(
+            claim.identity, ticket: claim.ticket, keeping: remains, telling: settlement)
+    }
+}
+
+/// Numbers about a service, taken at one moment.
+public struct KeyStatistics: Sendable {
+    /// Claims under way.
+    public internal(set) var claims = 0
+    /// Requests that wait for the answer of another.
+    public internal(set) var waiters = 0
+    /// Finished replies in memory.
+    public internal(set) var cachedReplies = 0
+    /// Their bytes, more or less.
+    public internal(set) var cachedBytes = 0
+    /// Replays and refusals decided from memory so far.
+    public internal(set) var hits = 0
+    /// Conclusions that the store has not taken yet.
+    public internal(set) var unsaved = 0
+    /// What the store has done.
+    public let store: StoreStatistics
+
+    init(store: StoreStatistics) { self.store = store }
+}

@@ -1,0 +1,52 @@
+/// What a caller knows of a request that bears a key.
+public struct KeyRequest: Sendable {
+    /// Who asks, and the key.
+    public var identity: Identity
+    /// What the request is, as digests.
+    public var fingerprint: Fingerprint
+    /// The method, as received.
+    public var requestMethod: String
+    /// The path as received, without query.
+    public var requestPath: String
+    /// A JSON object as text: the route's path captures, `{}` without any.
+    public var requestParams: String
+
+    /// A request from its parts.
+    public init(
+        identity: Identity, fingerprint: Fingerprint, requestMethod: String, requestPath: String,
+        requestParams: String = "{}"
+    ) {
+        self.identity = identity
+        self.fingerprint = fingerprint
+        self.requestMethod = requestMethod
+        self.requestPath = requestPath
+        self.requestParams = requestParams
+    }
+}
+
+/// How a route wants its keys treated.
+public struct KeyPolicy: Sendable {
+    /// What happens to a request whose record is unknown.
+    public enum Unknown: Sendable {
+        /// It is refused with what was recorded; nothing executes.
+        case hold
+        /// It executes under a new token: this upstream tolerates repeats.
+        case retry
+    }
+
+    /// What happens to a request whose record is unknown.
+    public var unknown: Unknown = .hold
+    /// How long a claim is taken for alive by those who cannot see its owner.
+    public var lease: Duration = .seconds(30)
+    /// How long a finished record is replayed, and a released one remembered.
+    public var retention: Duration = .seconds(24 * 3600)
+    /// How long an unknown record stays unknown.
+    public var unknownRetention: Duration = .seconds(7 * 24 * 3600)
+    /// How long a key is still refused after that.
+    public var tombstone: Duration = .seconds(7 * 24 * 3600)
+    /// How many may wait for one key's answer at a time; 0 refuses duplicates at once.
+    public var waiters = 1000
+
+    /// The contract's defaults.
+    public init() {}
+}

@@ -1,0 +1,231 @@
+/// What memory knows of the keys of one shard: those in flight here, those whose conclusion the
+/// store has not taken yet, and answers that are likely to be asked for again.
+///
+/// No I/O and no locks. Cached answers are dropped in the manner of CLOCK: the hand spares an
+/// answer once for having been replayed since it last came by.
+struct KeyTable {
+    private var positions: [Identity: Int] = [:]
+    private var slots: [Slot] = []
+    private var vacant: [Int] = []
+    private var hand = 0
+    /// Replays and refusals that were decided here.
+    private(set) var hits = 0
+
+    /// What a request meets.
+    enum Encounter {
+        /// Nothing is known: the caller may claim.
+        case nothing
+        case finished(Finished)
+        case unsaved(Admission)
+        case reused(Fingerprint, id: KeyID, recoveryPoint: RecoveryPoint)
+        /// In flight; `waiting` live waiters are enrolled.
+        case inFlight(ticket: UInt64, id: KeyID, isClaimed: Bool, waiting: Int)
+    }
+
+    /// Work that goes on in this process.
+    struct Work {
+        /// Tells this stay in the table from earlier and later ones of the same key.
+        let ticket: UInt64
+        var id: KeyID
+        /// Whether the claim is durable; before that the id is only proposed.
+        var isClaimed = false
+        var waiters: [Waiter] = []
+        /// How many of the waiters gave up.
+        var departed = 0
+
+        mutating func enroll(_ waiter: Waiter) {
+            if departed > 16, departed * 2 > waiters.count {
+                waiters.removeAll { $0.isSettled }
+                departed = 0
+            }
+            waiters.append(waiter)
+        }
+    }
+
+    private enum State {
+        case vacant
+        case inFlight(Work)
+        case finished(Finished)
+        case unsaved(Admission, id: KeyID)
+    }
+
+    private struct Slot {
+        var identity: Identity
+        var fingerprint: Fingerprint
+        var state: State
+        var wasReplayed = false
+
+        /// The bytes that a cached answer keeps in memory, more or less.
+        var weight: Int {
+            guard case .finished(let finished) = state else { return 0 }
+            return 320 + identity.encoded.count + fingerprint.encoded.count + finished.reply.weight
+        }
+    }
+
+    /// Meets a request with what is known. An expired answer is forgotten on the way;
+    /// `freed` grows by its weight.
+    mutating func meet(
+        _ identity: Identity, _ fingerprint: Fingerprint, now: Timestamp, freed: inout Int
+    ) -> Encounter {
+        guard let position = positions[identity] else { return .nothing }
+        switch slots[position].state {
+        case .vacant: preconditionFailure("a key's position is never vacant")
+        case .finished(let finished):
+            guard now < finished.expiresAt else {
+                freed += vacate(position)
+                return .nothing
+            }
+            slots[position].wasReplayed = true
+            hits &+= 1
+            guard slots[position].fingerprint == fingerprint else {
+                return .reused(
+                    slots[position].fingerprint, id: finished.id, recoveryPoint: .finished)
+            }
+            return .finished(finished)
+        case .unsaved(let answer, let id):
+            hits &+= 1
+            guard slots[position].fingerprint == fingerprint else {
+                return .reused(slots[position].fingerprint, id: id, recoveryPoint: .unknown)
+            }
+            return .unsaved(answer)
+        case .inFlight(let work):
+            guard slots[position].fingerprint == fingerprint else {
+                return .reused(
+                    slots[position].fingerprint, id: work.id, recoveryPoint: .started)
+            }
+            return .inFlight(
+                ticket: work.ticket, id: work.id, isClaimed: work.isClaimed,
+                waiting: work.waiters.count - work.departed)
+        }
+    }
+
+    /// Notes that a claim is on its way; the key must not be known.
+    mutating func begin(
+        _ identity: Identity, _ fingerprint: Fingerprint, ticket: UInt64, id: KeyID
+    ) {
+        let slot = Slot(
+            identity: identity, fingerprint: fingerprint,
+            state: .inFlight(Work(ticket: ticket, id: id)))
+        let position: Int
+        if let reused = vacant.popLast() {
+            position = reused
+            slots[position] = slot
+        } else {
+            position = slots.count
+            slots.append(slot)
+        }
+        positions[identity] = position
+    }
+
+    /// Notes that a claim is durable.
+    mutating func confirm(_ identity: Identity, ticket: UInt64, id: KeyID) {
+        change(identity, ticket: ticket) { work in
+            work.id = id
+            work.isClaimed = true
+        }
+    }
+
+    /// Enrolls a waiter with work that was just met.
+    mutating func enroll(_ waiter: Waiter, at identity: Identity, ticket: UInt64) {
+        change(identity, ticket: ticket) { $0.enroll(waiter) }
+    }
+
+    /// Notes that a waiter gave up.
+    mutating func leave(_ identity: Identity, ticket: UInt64) {
+        change(identity, ticket: ticket) { $0.departed += 1 }
+    }
+
+    /// Ends work: keeps what is to be kept in its place, and gives the waiters out.
+    ///
+    /// - Returns: Nil if this stay of the key is over already; `weight` is that of a cached answer.
+    mutating func end(
+        _ identity: Identity, ticket: UInt64, keeping remains: Remains
+    ) -> (waiters: [Waiter], weight: Int)? {
+        guard
+            let position = positions[identity],
+            case .inFlight(let work) = slots[position].state, work.ticket == ticket
+        else { return nil }
+        switch remains {
+        case .nothing: vacate(position)
+        case .answer(let finished): slots[position].state = .finished(finished)
+        case .unsaved(let answer): slots[position].state = .unsaved(answer, id: work.id)
+        }
+        return (work.waiters, slots[position].weight)
+    }
+
+    /// What stays in memory when work ends.
+    enum Remains {
+        case nothing
+        /// An answer that the store has.
+        case answer(Finished)
+        /// What duplicates are told while the store does not have the conclusion.
+        case unsaved(Admission)
+    }
+
+    /// Replaces an unsaved conclusion by what came of it; the cached answer's weight.
+    mutating func settle(_ identity: Identity, id: KeyID, keeping finished: Finished?) -> Int {
+        guard
+            let position = positions[identity],
+            case .unsaved(_, let unsaved) = slots[position].state, unsaved == id
+        else { return 0 }
+        guard let finished else { return vacate(position) }
+        slots[position].state = .finished(finished)
+        return slots[position].weight
+    }
+
+    /// Whether the key's work goes on in this process.
+    func isInFlight(_ identity: Identity) -> Bool {
+        guard let position = positions[identity] else { return false }
+        if case .inFlight = slots[position].state { return true }
+        return false
+    }
+
+    /// Forgets a cached answer, because the record was changed by other means; its weight.
+    mutating func forget(_ identity: Identity) -> Int {
+        guard
+            let position = positions[identity], case .finished = slots[position].state
+        else { return 0 }
+        return vacate(position)
+    }
+
+    /// Drops one cached answer that was not replayed lately; its weight, nil if there is none.
+    mutating func evict() -> Int? {
+        for _ in 0..<(2 * slots.count) {
+            hand = hand + 1 < slots.count ? hand + 1 : 0
+            guard case .finished = slots[hand].state else { continue }
+            guard !slots[hand].wasReplayed else {
+                slots[hand].wasReplayed = false
+                continue
+            }
+            return vacate(hand)
+        }
+        return nil
+    }
+
+    /// Changes work in place; the slot lets go of it meanwhile, so that nothing is copied.
+    private mutating func change(
+        _ identity: Identity, ticket: UInt64, _ body: (inout Work) -> Void
+    ) {
+        guard
+            let position = positions[identity],
+            case .inFlight(var work) = slots[position].state, work.ticket == ticket
+        else { return }
+        slots[position].state = .vacant
+        body(&work)
+        slots[position].state = .inFlight(work)
+    }
+
+    /// Empties a slot; the weight of the answer in it.
+    @discardableResult
+    private mutating func vacate(_ position: Int) -> Int {
+        let weight = slots[position].weight
+        positions[slots[position].identity] = nil
+        slots[position] = .init(
+            identity: Self.nobody, fingerprint: Self.noFingerprint, state: .vacant)
+        vacant.append(position)
+        return weight
+    }
+
+    private static let nobody = Identity(scope: [], idempotencyKey: "")
+    private static let noFingerprint = Fingerprint()
+}

@@ -1,0 +1,63 @@
+/// Conclusions that the store has not taken yet, in the order in which they were made.
+///
+/// No I/O. The store is tried again after a pause that doubles from 100 ms to 30 s while it keeps
+/// failing.
+struct UnsavedConclusions {
+    /// What happened to a claim's work, and when.
+    struct Conclusion: Sendable {
+        var claim: Claim
+        var outcome: Outcome
+        var policy: KeyPolicy
+        var moment: Timestamp
+
+        /// The bytes that it keeps in memory, more or less.
+        var weight: Int {
+            switch outcome {
+            case .finished(let reply, _): 512 + reply.weight
+            case .unknown(let reply), .released(let reply): 512 + (reply?.weight ?? 0)
+            }
+        }
+    }
+
+    private var waiting: [Conclusion] = []
+    private var bytes = 0
+    private var pause: Duration = .milliseconds(100)
+    private var notBefore = Timestamp(microseconds: .min)
+    private var isTrying = false
+
+    /// How many there are, those that are being tried included.
+    private(set) var count = 0
+
+    /// Keeps a conclusion; false if that would break a limit.
+    mutating func add(_ conclusion: Conclusion, limit: Int, byteLimit: Int) -> Bool {
+        guard count < limit, bytes + conclusion.weight <= byteLimit else { return false }
+        waiting.append(conclusion)
+        count += 1
+        bytes += conclusion.weight
+        return true
+    }
+
+    /// Hands all out to be tried, one caller at a time; nil when it is not time yet.
+    mutating func begin(now: Timestamp) -> [Conclusion]? {
+        guard !isTrying, !waiting.isEmpty, now >= notBefore else { return nil }
+        isTrying = true
+        defer { waiting = [] }
+        return waiting
+    }
+
+    /// Takes back those that are still not stored; nothing left means that the store works.
+    mutating func end(
+        _ left: ArraySlice<Conclusion>, now: Timestamp
+    ) {
+        isTrying = false
+        waiting.insert(contentsOf: left, at: 0)
+        count = waiting.count
+        bytes = waiting.reduce(0) { $0 + $1.weight }
+        guard !left.isEmpty else {
+            pause = .milliseconds(100)
+            return
+        }
+        notBefore = now + pause
+        pause = min(pause * 2, .seconds(30))
+    }
+}

@@ -1,0 +1,204 @@
+internal import Idempotency
+private import Synchronization
+
+/// One call of the store's.
+enum StoreOperation: Sendable {
+    case insert(IdempotencyKey)
+    case replace(IdempotencyKey, IdempotencyKey.Version)
+    case find(Identity)
+    case findID(KeyID)
+    case unfinished(KeyID?, Int)
+    case remove(Int)
+}
+
+/// What became of a call.
+enum StoreAnswer: Sendable {
+    case stored(Timestamp)
+    case found(IdempotencyKey?, Timestamp)
+    case list([IdempotencyKey])
+    case removed(Int)
+    case failed(StoreError)
+}
+
+/// A call and who waits for its answer; it is answered once.
+@safe
+struct StoreRequest: Sendable {
+    let operation: StoreOperation
+    private let caller: UnsafeContinuation<StoreAnswer, Never>
+
+    init(operation: StoreOperation, caller: UnsafeContinuation<StoreAnswer, Never>) {
+        self.operation = operation
+        unsafe self.caller = unsafe caller
+    }
+
+    func answer(_ answer: StoreAnswer) { unsafe caller.resume(returning: answer) }
+}
+
+/// The calls that wait for the next transaction, and the transactions.
+final class CommitQueue: Sendable {
+    private let waiting = Mutex(Waiting())
+    /// Entered by the store's thread; by others before it begins and after it has ended.
+    private let records: Mutex<Records?>
+    private let counts = Mutex(StoreStatistics())
+    private let works = Atomic<Bool>(true)
+    private let options: SQLiteStore.Options
+
+    private struct Waiting {
+        var requests: [StoreRequest] = []
+        var isClosed = false
+    }
+
+    init(_ records: sending Records, _ options: SQLiteStore.Options) {
+        self.records = Mutex(records)
+        self.options = options
+    }
+
+    var isAvailable: Bool { works.load(ordering: .relaxed) }
+
+    var statistics: StoreStatistics {
+        var statistics = counts.withLock { $0 }
+        statistics.queued = waiting.withLock { $0.requests.count }
+        return statistics
+    }
+
+    /// Queues a call, or refuses it at once; whether the thread has to be woken for it.
+    func append(_ request: StoreRequest) -> Bool {
+        let refusal: StoreError? = waiting.withLock { waiting in
+            if waiting.isClosed { return StoreError(.unavailable, "the store is closed") }
+            guard waiting.requests.count < options.queueLimit else {
+                return StoreError(
+                    .unavailable, "\(options.queueLimit) calls wait for the store already")
+            }
+            waiting.requests.append(request)
+            return nil
+        }
+        if let refusal { request.answer(.failed(refusal)) }
+        return refusal == nil
+    }
+
+    /// Takes no more calls.
+    func close() { waiting.withLock { $0.isClosed = true } }
+
+    /// Closes the file, once the thread has ended.
+    func end() {
+        records.withLock { records in
+            _ = try? records?.transaction { () throws(StoreError) in
+                _ = try records?.noteUnfinished(isForced: false)
+            }
+            records = nil
+        }
+    }
+
+    /// Commits everything that waits, and answers it.
+    func commit() {
+        var batch: [StoreRequest] = []
+        while true {
+            waiting.withLock { swap(&$0.requests, &batch) }
+            guard !batch.isEmpty else { return }
+            let answers = carryOut(batch)
+            options.deliver {
+                for index in batch.indices { batch[index].answer(answers[index]) }
+            }
+            batch.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private func carryOut(_ batch: [StoreRequest]) -> [StoreAnswer] {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var tally = Tally()
+        let answers = records.withLock { records -> [StoreAnswer] in
+            guard let records else { preconditionFailure("a transaction after the end") }
+            do throws(StoreError) {
+                return try records.transaction { () throws(StoreError) in
+                    var answers: [StoreAnswer] = []
+                    answers.reserveCapacity(batch.count)
+                    for request in batch {
+                        answers.append(try attempt(request.operation, records, &tally))
+                    }
+                    return answers
+                }
+            } catch {
+                tally.failure = error
+                return batch.map { _ in .failed(error) }
+            }
+        }
+        note(tally, calls: batch.count, duration: clock.now - start)
+        return answers
+    }
+
+    /// Carries a call out. An error that left no trace in the transaction is the call's alone.
+    private func attempt(
+        _ operation: StoreOperation, _ records: Records, _ tally: inout Tally
+    ) throws(StoreError) -> StoreAnswer {
+        let state = records.state
+        do throws(StoreError) {
+            return try carryOut(operation, records, &tally)
+        } catch {
+            guard records.state == state else { throw error }
+            tally.refused = error
+            tally.refusals += 1
+            return .failed(error)
+        }
+    }
+
+    private func carryOut(
+        _ operation: StoreOperation, _ records: Records, _ tally: inout Tally
+    ) throws(StoreError) -> StoreAnswer {
+        let now = options.now()
+        switch operation {
+        case .insert(let key):
+            if let existing = try records.insert(key) { return .found(existing, now) }
+            tally.rows += 1
+            return .stored(now)
+        case .replace(let key, let version):
+            guard try records.replace(key, expecting: version) else {
+                return .found(try records.find(key.identity), now)
+            }
+            tally.rows += 1
+            return .stored(now)
+        case .find(let identity):
+            tally.reads += 1
+            return .found(try records.find(identity), now)
+        case .findID(let id):
+            tally.reads += 1
+            return .found(try records.find(id), now)
+        case .unfinished(let id, let limit):
+            return .list(try records.unfinished(after: id, limit: limit))
+        case .remove(let limit):
+            let count = try records.remove(at: now, limit: limit)
+            tally.rows += count
+            // After a failure this write is what finds out whether the store works again.
+            if try records.noteUnfinished(isForced: !isAvailable) { tally.rows += 1 }
+            return .removed(count)
+        }
+    }
+
+    private func note(_ tally: Tally, calls: Int, duration: Duration) {
+        counts.withLock { counts in
+            counts.busySeconds += duration / .seconds(1)
+            guard tally.failure == nil else {
+                counts.failures += calls
+                counts.lastError = tally.failure
+                return
+            }
+            counts.failures += tally.refusals
+            if let refused = tally.refused { counts.lastError = refused }
+            counts.rows += tally.rows
+            counts.reads += tally.reads
+            if tally.rows > 0 { counts.commits += 1 }
+        }
+        if tally.failure != nil || tally.rows > 0 {
+            works.store(tally.failure == nil, ordering: .relaxed)
+        }
+    }
+}
+
+/// What one transaction did.
+private struct Tally {
+    var rows = 0
+    var reads = 0
+    var refusals = 0
+    var refused: StoreError?
+    var failure: StoreError?
+}

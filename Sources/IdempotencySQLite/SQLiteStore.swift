@@ -1,0 +1,161 @@
+public import Idempotency
+private import Synchronization
+
+/// Records in one SQLite file, which belongs to one process.
+///
+/// A thread of its own takes everything that queued up while the last commit went to the disk and
+/// commits it as one transaction, so many callers share one `fsync`. A call that failed before it
+/// changed anything fails alone; after any other failure nothing of the transaction is done, and
+/// each of its callers gets the error.
+public final class SQLiteStore: IdempotencyStore {
+    /// What a returned call survives.
+    public enum Durability: String, Sendable {
+        /// Loss of power.
+        case full = "FULL"
+        /// The death of the process. After a loss of power the last commits may be missing: keys
+        /// are then executed again.
+        case normal = "NORMAL"
+    }
+
+    /// Limits, and how the store works.
+    public struct Options: Sendable {
+        /// What a returned call survives.
+        public var durability = Durability.full
+        /// Calls that may wait for their turn; further ones fail as `unavailable` at once.
+        public var queueLimit = 16_384
+        /// Bytes of the file that are kept in memory.
+        public var cacheBytes = 64 << 20
+        /// After how many pages of 4 KiB the write-ahead log is carried over into the file.
+        public var checkpointPages = 16_384
+        /// Told to resume the callers of a batch, all at once.
+        public var deliver: @Sendable (_ resumeAll: () -> Void) -> Void = { $0() }
+        /// The store's clock.
+        public var now: @Sendable () -> Timestamp = { Timestamp.now() }
+
+        /// The defaults.
+        public init() {}
+    }
+
+    private let queue: CommitQueue
+    private let thread: StoreThread
+
+    /// Opens the file at `path`, or makes it, and takes possession of it.
+    ///
+    /// It blocks. What is locked in the file belongs to a dead process: `recover` the service
+    /// before it gets requests.
+    ///
+    /// - Throws: Whatever stands in the way, with the file's name and the remedy. A file that is
+    ///   not a store of ours is left as it is.
+    public init(path: String, options: Options = Options()) throws(StoreError) {
+        let connection = try Connection(path: path)
+        try connection.run("PRAGMA cache_size = -\(max(1, options.cacheBytes >> 10))")
+        try connection.run("PRAGMA temp_store = MEMORY")
+        try connection.run("PRAGMA wal_autocheckpoint = \(options.checkpointPages)")
+        try Schema.prepare(connection, durability: options.durability)
+        let queue = CommitQueue(try Records(connection), options)
+        thread = try StoreThread { queue.commit() }
+        self.queue = queue
+    }
+
+    /// The version of the SQLite that the process is linked to.
+    public static var libraryVersion: String { sqliteVersion }
+
+    deinit { close() }
+
+    /// Finishes what is queued and closes the file. Later calls fail as `unavailable`.
+    public func close() {
+        queue.close()
+        thread.stop()
+        queue.end()
+    }
+
+    /// The file is locked against other processes.
+    public var isExclusive: Bool { true }
+
+    /// Whether the last transaction that wrote something went well.
+    public var isAvailable: Bool { queue.isAvailable }
+
+    /// What was done since the store was opened.
+    public var statistics: StoreStatistics { queue.statistics }
+
+    /// Adds a record, unless there is one with its identity.
+    public func insert(_ key: IdempotencyKey) async throws(StoreError) -> Insertion {
+        switch try await submit(.insert(key), weight: key.weight) {
+        case .stored(let now): return .inserted(now: now)
+        case .found(let existing?, let now): return .existing(existing, now: now)
+        default: preconditionFailure("an insert was answered otherwise")
+        }
+    }
+
+    /// The record of an identity.
+    public func find(_ identity: Identity) async throws(StoreError) -> Lookup {
+        try await lookup(.find(identity))
+    }
+
+    /// The record of that name.
+    public func find(_ id: KeyID) async throws(StoreError) -> Lookup {
+        try await lookup(.findID(id))
+    }
+
+    /// Puts a record in the place of the version that the caller judged.
+    public func replace(
+        _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
+    ) async throws(StoreError) -> Replacement {
+        switch try await submit(.replace(key, version), weight: key.weight) {
+        case .stored(let now): return .replaced(now: now)
+        case .found(let other, let now): return .lost(other, now: now)
+        default: preconditionFailure("a replacement was answered otherwise")
+        }
+    }
+
+    /// Locked records in order of their ids.
+    public func unfinished(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        guard case .list(let keys) = try await submit(.unfinished(id, limit)) else {
+            preconditionFailure("a list was answered otherwise")
+        }
+        return keys
+    }
+
+    /// Takes what expired.
+    public func remove(limit: Int) async throws(StoreError) -> Int {
+        guard case .removed(let count) = try await submit(.remove(limit)) else {
+            preconditionFailure("a removal was answered otherwise")
+        }
+        return count
+    }
+
+    private func lookup(_ operation: StoreOperation) async throws(StoreError) -> Lookup {
+        guard case .found(let key, let now) = try await submit(operation) else {
+            preconditionFailure("a lookup was answered otherwise")
+        }
+        return Lookup(key: key, now: now)
+    }
+
+    /// Half of what SQLite takes in a row.
+    private static let largestRecord = 500_000_000
+
+    private func submit(
+        _ operation: StoreOperation, weight: Int = 0
+    ) async throws(StoreError) -> StoreAnswer {
+        guard weight <= Self.largestRecord else {
+            throw StoreError(.tooLarge, "a record of \(weight) bytes")
+        }
+        let answer = await unsafe withUnsafeContinuation { continuation in
+            if queue.append(unsafe StoreRequest(operation: operation, caller: continuation)) {
+                thread.wake()
+            }
+        }
+        if case .failed(let error) = answer { throw error }
+        return answer
+    }
+}
+
+extension IdempotencyKey {
+    /// The bytes that may be many.
+    fileprivate var weight: Int {
+        requestPath.utf8.count + requestParams.utf8.count
+            + (reply.map { $0.responseHeaders.count + ($0.responseBody?.count ?? 0) } ?? 0)
+    }
+}

@@ -1,0 +1,87 @@
+private import CIdempotencySQLite
+internal import Idempotency
+
+/// The tables, and how a file of an older version gets them.
+enum Schema {
+    /// Marks the file as ours: `OGK1`.
+    static let applicationID: Int64 = 0x4F47_4B31
+
+    /// What leads from each version to the next, the first from an empty file.
+    static let migrations = [
+        """
+        CREATE TABLE idempotency_keys (
+            sequence INTEGER PRIMARY KEY,
+            id TEXT NOT NULL,
+            identity BLOB NOT NULL,
+            idempotency_key TEXT NOT NULL,
+            scope BLOB NOT NULL,
+            fingerprint BLOB NOT NULL,
+            created_at INTEGER NOT NULL,
+            request_method TEXT NOT NULL,
+            request_path TEXT NOT NULL,
+            request_params TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            revision INTEGER NOT NULL,
+            recovery_point TEXT NOT NULL,
+            updated_at INTEGER NOT NULL,
+            locked_at INTEGER,
+            lock_token BLOB,
+            lease_until INTEGER,
+            expires_at INTEGER,
+            tombstone_until INTEGER,
+            reap_at INTEGER,
+            response_code INTEGER,
+            response_headers BLOB,
+            response_body BLOB
+        );
+        CREATE UNIQUE INDEX idempotency_keys_identity ON idempotency_keys (identity);
+        CREATE INDEX idempotency_keys_reap_at ON idempotency_keys (reap_at)
+            WHERE reap_at IS NOT NULL;
+        CREATE TABLE idempotency_store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+        INSERT INTO idempotency_store VALUES
+            ('identity_key', randomblob(16)), ('unfinished_from', 0);
+        """
+    ]
+
+    /// Refuses a file that is not ours or too new, and brings an older one up to date, each step
+    /// in a transaction of its own.
+    static func prepare(_ connection: Connection, durability: SQLiteStore.Durability)
+        throws(StoreError)
+    {
+        let version = try recognise(connection)
+        try connection.run("PRAGMA journal_mode = WAL")
+        try connection.run("PRAGMA synchronous = \(durability.rawValue)")
+        for next in Int(version)..<migrations.count {
+            try connection.run(
+                """
+                BEGIN EXCLUSIVE;
+                \(migrations[next])
+                PRAGMA application_id = \(applicationID);
+                PRAGMA user_version = \(next + 1);
+                COMMIT;
+                """)
+        }
+    }
+
+    /// The version of a file that is ours, or empty.
+    private static func recognise(_ connection: Connection) throws(StoreError) -> Int64 {
+        let application = try connection.number("PRAGMA application_id")
+        let version = try connection.number("PRAGMA user_version")
+        let tables = try connection.number("SELECT count(*) FROM sqlite_schema")
+        guard application == applicationID || (application == 0 && version == 0 && tables == 0)
+        else {
+            throw StoreError(
+                .corrupt,
+                "\(connection.path): the database of another program; it was left as it is: name"
+                    + " another path")
+        }
+        guard version <= migrations.count else {
+            throw StoreError(
+                .newer,
+                "\(connection.path): written by a newer version (schema \(version), this one knows"
+                    + " \(migrations.count)); it was left as it is: run that version")
+        }
+        return version
+    }
+}

@@ -1,0 +1,121 @@
+/// What ended a wait for a socket.
+package enum Wake: Sendable {
+    /// The socket may have become ready, or has failed: try it.
+    case ready
+    /// The deadline passed first.
+    case timeout
+    /// ``SocketWatch/cancel()`` was called.
+    case cancelled
+}
+
+/// Remembers a socket's readiness between edges, and suspends tasks until there is an edge.
+///
+/// One task may wait for each direction. Belongs to the loop of its reactor.
+@safe package final class SocketWatch: ReadinessObserver {
+    /// Whether reading is worth a try. Cleared by whoever met `EAGAIN` or a short read.
+    package private(set) var isReadable = false
+    /// Whether writing is worth a try.
+    package private(set) var isWritable = true
+    /// The peer will send no more; what it sent before can be read.
+    package private(set) var hasEnded = false
+    /// The connection is gone in both directions.
+    package private(set) var hasFailed = false
+    /// Called when the connection turns out to be gone, also while nobody waits.
+    package var onFailure: (() -> Void)?
+
+    private let reactor: Reactor
+    private var descriptor: Int32
+    private var isCancelled = false
+    private var reader: Waiting?
+    private var writer: Waiting?
+
+    /// One direction's timer, made when there first is something to wait for.
+    @safe private final class Waiting {
+        var continuation: UnsafeContinuation<Wake, Never>?
+        var timer: LoopTimer?
+
+        func resume(_ wake: Wake, _ reactor: Reactor) {
+            guard let waiting = unsafe continuation else { return }
+            unsafe continuation = nil
+            if let timer { reactor.disarm(timer) }
+            unsafe waiting.resume(returning: wake)
+        }
+    }
+
+    /// Watches `descriptor`, which stays the caller's to close, after ``cancel()``.
+    package init?(_ descriptor: Int32, on reactor: Reactor) {
+        self.descriptor = descriptor
+        self.reactor = reactor
+        guard reactor.observe(descriptor, by: self) else { return nil }
+    }
+
+    package func became(_ readiness: Readiness) {
+        if readiness.contains(.ended) { hasEnded = true }
+        if readiness.contains(.failed) { hasFailed = true }
+        if !readiness.isDisjoint(with: [.readable, .ended, .failed]) {
+            isReadable = true
+            reader?.resume(.ready, reactor)
+        }
+        if !readiness.isDisjoint(with: [.writable, .failed]) {
+            isWritable = true
+            writer?.resume(.ready, reactor)
+        }
+        if hasFailed, let action = onFailure {
+            onFailure = nil
+            action()
+        }
+    }
+
+    /// Nothing more can be read for now. Forgotten at once where the end was announced: there is
+    /// no second edge for that.
+    package func drained() {
+        if !hasEnded && !hasFailed { isReadable = false }
+    }
+
+    /// Nothing more can be written for now.
+    package func filled() { isWritable = false }
+
+    /// Suspends until the socket may be readable, or the deadline passes.
+    package func waitUntilReadable(until deadline: Instant?) async -> Wake {
+        if isCancelled { return .cancelled }
+        if isReadable { return .ready }
+        let waiting = reader ?? Waiting()
+        reader = waiting
+        return await wait(waiting, until: deadline)
+    }
+
+    /// Suspends until the socket may be writable, or the deadline passes.
+    package func waitUntilWritable(until deadline: Instant?) async -> Wake {
+        if isCancelled { return .cancelled }
+        if isWritable { return .ready }
+        let waiting = writer ?? Waiting()
+        writer = waiting
+        return await wait(waiting, until: deadline)
+    }
+
+    private func wait(_ waiting: Waiting, until deadline: Instant?) async -> Wake {
+        unsafe precondition(
+            waiting.continuation == nil, "two tasks wait for one direction of a socket")
+        if let deadline {
+            let timer = waiting.timer ?? timeout(of: waiting)
+            waiting.timer = timer
+            reactor.arm(timer, at: deadline)
+        }
+        return unsafe await withUnsafeContinuation { unsafe waiting.continuation = unsafe $0 }
+    }
+
+    private func timeout(of waiting: Waiting) -> LoopTimer {
+        reactor.timer { [unowned reactor, weak waiting] in waiting?.resume(.timeout, reactor) }
+    }
+
+    /// Stops watching and resumes whoever waits. To be called before the descriptor is closed.
+    package func cancel() {
+        guard !isCancelled else { return }
+        isCancelled = true
+        onFailure = nil
+        reactor.ignore(descriptor)
+        for waiting in [reader, writer] {
+            waiting?.resume(.cancelled, reactor)
+        }
+    }
+}

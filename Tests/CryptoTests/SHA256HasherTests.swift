@@ -1,0 +1,54 @@
+import Testing
+
+@testable import Crypto
+
+@Suite struct SHA256HasherTests {
+    /// Vectors of FIPS 180-4 and the NIST example messages.
+    static let vectors: [(message: [UInt8], digest: String)] = [
+        ([], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (Array("abc".utf8), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            Array("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq".utf8),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        ),
+        (
+            [UInt8](repeating: UInt8(ascii: "a"), count: 1_000_000),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+        ),
+    ]
+
+    @Test(arguments: vectors)
+    func `a message has its published digest`(message: [UInt8], digest: String) {
+        #expect(hexadecimal(SHA256Hasher().digest(message[...]).bytes) == digest)
+    }
+
+    @Test(arguments: vectors)
+    func `pieces hash like the whole`(message: [UInt8], digest: String) {
+        let hasher = SHA256Hasher()
+        hasher.begin()
+        let middle = message.count / 3
+        hasher.update(message[..<middle])
+        hasher.update(message[middle...])
+        #expect(hexadecimal(hasher.finish().bytes) == digest)
+    }
+
+    @Test func `a hasher forgets the message before`() {
+        let hasher = SHA256Hasher()
+        let fresh = hasher.digest(Array("abc".utf8)[...])
+        hasher.begin()
+        hasher.update([1, 2, 3])
+        #expect(hasher.digest(Array("abc".utf8)[...]) == fresh)
+    }
+
+    @Test func `the prefix is the first half of the bytes`() {
+        let digest = SHA256Hasher().digest(Array("abc".utf8)[...])
+        #expect(digest.prefix == (0xba78_16bf_8f01_cfea, 0x4141_40de_5dae_2223))
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { byte in
+            let text = String(byte, radix: 16)
+            return text.count == 1 ? "0" + text : text
+        }.joined()
+    }
+}

@@ -1,0 +1,36 @@
+/// What each room may import beside the standard library.
+let importsByRoom: [String: Set<String>] = [
+    "Idempotency": ["Glibc"],
+    "HTTP": [],
+    "JSON": [],
+    "Telemetry": ["JSON", "Glibc"],
+    "Crypto": ["CCrypto"],
+    "Transport": ["Crypto", "Telemetry", "Glibc", "CTransport"],
+    "IdempotencySQLite": ["Idempotency", "CIdempotencySQLite"],
+    "IdempotencyPostgres": ["Idempotency", "CIdempotencyPostgres"],
+    "IdempotencyRedis": ["Idempotency", "CIdempotencyRedis"],
+    "Gateway": ["Idempotency", "HTTP", "JSON", "Crypto", "Telemetry"],
+    "HTTPServer": ["HTTP", "Transport", "Telemetry"],
+    "CurlUpstream": ["HTTP", "Transport", "Telemetry", "CCurlUpstream"],
+    "Admin": ["Idempotency", "HTTP", "JSON", "Telemetry"],
+    "GatewayCommand": [
+        "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "Transport", "IdempotencySQLite",
+        "IdempotencyPostgres", "IdempotencyRedis", "Gateway", "HTTPServer", "CurlUpstream", "Admin",
+        "Glibc",
+    ],
+]
+
+/// The C rooms, each with the one room that imports it.
+let cRooms: [String: String] = [
+    "CCrypto": "Crypto", "CTransport": "Transport", "CCurlUpstream": "CurlUpstream",
+    "CIdempotencySQLite": "IdempotencySQLite", "CIdempotencyPostgres": "IdempotencyPostgres",
+    "CIdempotencyRedis": "IdempotencyRedis",
+]
+
+/// Modules that come with the language.
+let standardLibrary: Set<String> = ["Swift", "Synchronization", "_Concurrency", "RegexBuilder"]
+
+/// Rooms that other packages may use, so that their interfaces are public.
+let offeredRooms: Set<String> = [
+    "Idempotency", "IdempotencySQLite", "IdempotencyPostgres", "IdempotencyRedis",
+]
