@@ -59,7 +59,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
             path: "Tests/TestSupport", swiftSettings: testSettings),
-        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
+        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
         tests("CryptoTests", ["Crypto"]),
         tests("EndToEndTests", ["GatewayCommand"]),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
@@ -74,6 +74,13 @@ let package = Package(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
+            swiftSettings: testSettings),
+        tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
+        tests(
+            "IdempotencySQLiteTests",
+            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
