@@ -77,6 +77,10 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
+        tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
+        tests(
+            "IdempotencySQLiteTests",
+            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -103,7 +103,7 @@ package import Transport
 extension CurlMulti {
     /// The versions of the libcurl that the process is linked to, and of its TLS library.
     package static var libraryVersion: String {
-        guard let version = curl_version() else { return "unknown" }
+        guard let version = unsafe curl_version() else { return "unknown" }
         return unsafe String(cString: version)
     }
 }

@@ -31,7 +31,7 @@ import IdempotencySQLite
         guard let configuration = result.configuration else {
             Report.mistakes(result.mistakes, in: options.config).finish()
         }
-        Server.run(configuration)
+        GatewayServer.run(configuration)
     }
 
     private static func demo(_ options: DemoOptions) -> Never {

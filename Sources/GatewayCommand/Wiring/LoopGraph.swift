@@ -4,6 +4,7 @@ import Gateway
 import HTTP
 import HTTPServer
 import Idempotency
+import JSON
 import Telemetry
 import Transport
 

@@ -46,7 +46,7 @@ extension Configuration {
 
     /// What the server allows its clients.
     var serverOptions: ServerOptions {
-        var options = ServerOptions(refusal: Refusal.answer)
+        var options = ServerOptions(refusal: BadRequest.answer)
         options.limits = HTTPLimits(
             requestLine: limits.requestLine, fields: limits.fields, fieldCount: limits.fieldCount)
         options.requestHead = timeouts.requestHead

@@ -1,7 +1,7 @@
 package import HTTP
 
 /// The answer to what never becomes a request that a route could take: a `bad-request` problem.
-package enum Refusal {
+package enum BadRequest {
     /// The problem document for a status that the server chose, with its reason.
     package static func answer(
         _ status: UInt16, _ reason: String

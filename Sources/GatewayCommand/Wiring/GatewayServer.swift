@@ -2,6 +2,7 @@ import Gateway
 import Glibc
 import Idempotency
 import IdempotencySQLite
+import JSON
 import Synchronization
 import Telemetry
 import Transport
@@ -14,7 +15,7 @@ struct StartError: Error, CustomStringConvertible {
 }
 
 /// The running gateway: the store, the event loops, and what happens at signals.
-final class Server: Sendable {
+final class GatewayServer: Sendable {
     private let shared: Shared
     private let store: SQLiteStore
     private let loops: [EventLoop]
@@ -118,9 +119,9 @@ final class Server: Sendable {
     /// Serves until a signal ends the process.
     static func run(_ configuration: Configuration) -> Never {
         var signals = ServerSignals()
-        let server: Server
+        let server: GatewayServer
         do throws(StartError) {
-            server = try Server(configuration)
+            server = try GatewayServer(configuration)
         } catch {
             fail(error)
         }
@@ -145,12 +146,11 @@ final class Server: Sendable {
 
     private static func fail(_ error: any Error) -> Never {
         let reason = (error as? StoreError)?.detail ?? "\(error)"
-        fputs("oncegate: \(reason)\n", unsafe stderr)
-        exit(1)
+        Report(errors: "oncegate: \(reason)\n", status: 1).finish()
     }
 }
 
 extension EventLoop {
-    /// What ``Server`` made on this loop.
+    /// What ``GatewayServer`` made on this loop.
     fileprivate var graph: LoopGraph? { root as? LoopGraph }
 }
