@@ -122,10 +122,14 @@ struct Site {
     let candidateCore: Int?
     private let origin: ChildProcess
     let originPort: UInt16
+    let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+
+    /// What the origin has used so far.
+    var originProcesses: ProcessTree { ProcessTree(root: origin.id) }
 
     /// Moves this process, which generates the load, to one core, and starts the origin there too.
     init(folder: String) throws {
-        let hasCores = sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1
+        let hasCores = cores > 1
         self.folder = folder
         candidateCore = hasCores ? 0 : nil
         let log = "\(folder)/origin.log"

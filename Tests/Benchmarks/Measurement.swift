@@ -8,6 +8,8 @@ struct Sample {
     var memoryBytes: Int
     /// Keys that were executed when they should not have been, or executed again.
     var wrongExecutions: Int
+    /// How much of the machine everything else used meanwhile, from 0 to 1.
+    var disturbance: Double
 }
 
 /// Loads candidates in turns, so that whatever else the machine does meets all of them.
@@ -78,13 +80,32 @@ struct Measurement {
         try site.resetCounts()
         let generator = try LoadGenerator(
             scenario.load(on: candidate, seconds: seconds, first: first))
-        let before = candidate.processes.cpuNanoseconds()
+        let before = Reading(candidate, site)
         let load = generator.run()
-        let used = candidate.processes.cpuNanoseconds() - before
+        let after = Reading(candidate, site)
+        let used = after.candidate - before.candidate
+        let elsewhere = after.elsewhere - before.elsewhere
         let counts = try site.counts()
         let wrong = scenario.executions == .none ? counts.keyed : max(0, counts.most - 1)
         return Sample(
             load: load, cpuMicroseconds: Double(used) / 1000 / Double(max(1, load.completed)),
-            memoryBytes: candidate.processes.memoryBytes(), wrongExecutions: wrong)
+            memoryBytes: candidate.processes.memoryBytes(), wrongExecutions: wrong,
+            disturbance: max(0, Double(elsewhere)) / (load.seconds * 1e9 * Double(site.cores)))
+    }
+}
+
+/// Processor time so far, in nanoseconds.
+private struct Reading {
+    let candidate: Int
+    /// Of everything that does not belong to this measurement.
+    let elsewhere: Int
+
+    init(_ measured: Candidate, _ site: Site) {
+        var own = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own)
+        candidate = measured.processes.cpuNanoseconds()
+        elsewhere =
+            machineBusyNanoseconds() - candidate - site.originProcesses.cpuNanoseconds()
+            - own.tv_sec * 1_000_000_000 - own.tv_nsec
     }
 }

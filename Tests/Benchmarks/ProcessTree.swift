@@ -45,6 +45,15 @@ struct ProcessTree {
     }
 }
 
+/// Time that all cores of the machine were busy so far, or taken by other machines, in nanoseconds.
+func machineBusyNanoseconds() -> Int {
+    let line = contents(of: "/proc/stat").prefix { $0 != "\n" }
+    let ticks = line.split(separator: " ").dropFirst().prefix(8).map { Int($0) ?? 0 }
+    guard ticks.count == 8 else { return 0 }
+    let (idle, waiting) = (ticks[3], ticks[4])
+    return (ticks.reduce(0, +) - idle - waiting) * 1_000_000_000 / sysconf(Int32(_SC_CLK_TCK))
+}
+
 /// The names in a directory; none if it cannot be read.
 private func names(in path: String) -> [String] {
     guard let directory = opendir(path) else { return [] }

@@ -34,6 +34,8 @@ struct Row {
     let p50: Spread
     let p99: Spread
     let mebibytes: Double
+    /// How much of the machine everything else used, from 0 to 1.
+    let disturbance: Spread
     /// What makes the row worthless; empty if nothing does.
     let faults: [String]
 
@@ -49,6 +51,7 @@ struct Row {
         p50 = Spread(samples.map(\.load.p50))
         p99 = Spread(samples.map(\.load.p99))
         mebibytes = Double(samples.map(\.memoryBytes).max() ?? 0) / 1_048_576
+        disturbance = Spread(samples.map(\.disturbance))
         let counted = [
             ("without an answer", samples.reduce(0) { $0 + $1.load.errors }),
             ("not 2xx", samples.reduce(0) { $0 + $1.load.refused }),
@@ -100,7 +103,13 @@ struct Report {
             text += "idle: \(candidate) takes \(fixed(bytes / 1024, 1)) KiB for each of "
             text += "\(idleConnections) idle connections\n"
         }
-        return text + "Medians of the rounds, with the least and the most in brackets.\n"
+        let worst = rows.map(\.disturbance.most).max() ?? 0
+        return text + """
+            Medians of the rounds, with the least and the most in brackets. Everything else used \
+            at most \(fixed(worst * 100, 0)) % of the machine during a slice; above 10 % only the \
+            ratios mean something.
+
+            """
     }
 
     /// The same for programs.
@@ -136,6 +145,7 @@ struct Report {
         write("p50_us", row.p50, to: &json)
         write("p99_us", row.p99, to: &json)
         json.member("memory_mib", row.mebibytes, decimals: 1)
+        write("disturbance", row.disturbance, to: &json)
         json.name("faults")
         json.beginArray()
         for fault in row.faults { json.value(fault) }
