@@ -70,6 +70,7 @@ let package = Package(
         tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("TransportTests", ["Transport"]),
         .executableTarget(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
