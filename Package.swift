@@ -60,9 +60,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
-        tests(
-            "IdempotencySQLiteTests",
-            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
+        tests("IdempotencySQLiteTests", ["Idempotency", "IdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )
