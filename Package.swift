@@ -79,9 +79,7 @@ let package = Package(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
-        tests(
-            "IdempotencySQLiteTests",
-            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
+        tests("IdempotencySQLiteTests", ["Idempotency", "IdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

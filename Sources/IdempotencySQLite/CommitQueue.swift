@@ -14,7 +14,7 @@ enum StoreOperation: Sendable {
 /// What became of a call.
 enum StoreAnswer: Sendable {
     case stored(Timestamp)
-    case found(IdempotencyKey?, Timestamp)
+    indirect case found(IdempotencyKey?, Timestamp)
     case list([IdempotencyKey])
     case removed(Int)
     case failed(StoreError)
