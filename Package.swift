@@ -68,9 +68,7 @@ let package = Package(
         tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
         tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
-            exclude: ["Corpus"], swiftSettings: testSettings),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
-        tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("CryptoTests", ["Crypto"]),
         tests(
             "GatewayTests",

@@ -1,7 +1,7 @@
 import HTTP
 import Idempotency
-import Testing
 import TestSupport
+import Testing
 
 @testable import Gateway
 
@@ -13,7 +13,8 @@ import TestSupport
     }
 
     @Test func `a first request is forwarded once and says that it was executed`() async throws {
-        let bench = try Bench(ScriptedUpstream(.init(201, ["X-Order": "7"], body: "made")), keys: rules())
+        let bench = try Bench(
+            ScriptedUpstream(.init(201, ["X-Order": "7"], body: "made")), keys: rules())
         let answer = try await bench.send(.order())
         #expect(answer.status == 201)
         #expect(answer.text == "made")
