@@ -57,23 +57,30 @@ let package = Package(
         .systemLibrary(name: "CIdempotencySQLite", pkgConfig: "sqlite3"),
 
         .target(
-            name: "TestSupport", dependencies: ["Idempotency", "HTTP"], path: "Tests/TestSupport",
-            swiftSettings: testSettings),
+            name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
+            path: "Tests/TestSupport", swiftSettings: testSettings),
+        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
+        tests("CryptoTests", ["Crypto"]),
+        tests("EndToEndTests", ["GatewayCommand"]),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests(
+            "GatewayTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
         tests("HTTPTests", ["HTTP"]),
+        tests("HouseTests", []),
+        tests("JSONTests", ["JSON"]),
+        tests("TelemetryTests", ["Telemetry", "JSON"]),
         .executableTarget(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
             swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
-        tests("TelemetryTests", ["Telemetry", "JSON"]),
-        tests("AdminTests", ["Admin", "HTTP", "JSON", "Telemetry"]),
-        tests("HouseTests", []),
-        tests("JSONTests", ["JSON"]),
-        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
-        tests("CryptoTests", ["Crypto"]),
+        .executableTarget(
+            name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
+            swiftSettings: testSettings),
+        tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
         tests(
-            "GatewayTests",
-            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
-        tests("EndToEndTests", ["GatewayCommand"]),
+            "IdempotencySQLiteTests",
+            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

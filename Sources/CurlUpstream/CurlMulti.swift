@@ -99,3 +99,11 @@ package import Transport
         }
     }
 }
+
+extension CurlMulti {
+    /// The versions of the libcurl that the process is linked to, and of its TLS library.
+    package static var libraryVersion: String {
+        guard let version = unsafe curl_version() else { return "unknown" }
+        return unsafe String(cString: version)
+    }
+}

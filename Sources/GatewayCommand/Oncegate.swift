@@ -1,10 +1,16 @@
+import CurlUpstream
+import Glibc
+import IdempotencySQLite
+
 /// The executable.
 @main struct Oncegate {
     /// The version of this program.
     static let version = "0.1.0"
 
     /// Names and versions of the libraries that the process is linked to.
-    static var libraries: [(name: String, version: String)] { [] }
+    static var libraries: [(name: String, version: String)] {
+        [("SQLite", SQLiteStore.libraryVersion), ("libcurl", CurlMulti.libraryVersion)]
+    }
 
     static func main() {
         do throws(UsageError) {
@@ -22,13 +28,13 @@
 
     private static func serve(_ options: ServeOptions) -> Never {
         let result = Configuration.read(file: options.config)
-        guard result.configuration != nil else {
+        guard let configuration = result.configuration else {
             Report.mistakes(result.mistakes, in: options.config).finish()
         }
-        Report(errors: "oncegate: nothing to serve with yet\n", status: 1).finish()
+        GatewayServer.run(configuration)
     }
 
     private static func demo(_ options: DemoOptions) -> Never {
-        Report(errors: "oncegate: nothing to show yet\n", status: 1).finish()
+        exit(runDemo(options))
     }
 }

@@ -117,3 +117,6 @@ extension StoreError {
         }
     }
 }
+
+/// The version of the SQLite that the process is linked to.
+var sqliteVersion: String { unsafe String(cString: sqlite3_libversion()) }

@@ -57,6 +57,9 @@ public final class SQLiteStore: IdempotencyStore {
         self.queue = queue
     }
 
+    /// The version of the SQLite that the process is linked to.
+    public static var libraryVersion: String { sqliteVersion }
+
     deinit { close() }
 
     /// Finishes what is queued and closes the file. Later calls fail as `unavailable`.

@@ -11,6 +11,8 @@ package actor EventLoop {
     private nonisolated let executor: LoopExecutor
     /// Readiness, timers and clock; for code on this loop.
     package let reactor: Reactor
+    /// What lives on this loop: the root of the objects that were made in ``run(_:)``.
+    package var root: AnyObject?
     private nonisolated let isStopping = Atomic<Bool>(false)
 
     package nonisolated var unownedExecutor: UnownedSerialExecutor {

@@ -123,6 +123,13 @@ package protocol ReadinessObserver: AnyObject {
     /// Keeps `timer` from acting.
     package func disarm(_ timer: LoopTimer) { timers.disarm(timer) }
 
+    /// Suspends the task for that long.
+    package func sleep(for duration: Duration) async {
+        await withUnsafeContinuation { continuation in
+            arm(timer { continuation.resume() }, at: now + duration)
+        }
+    }
+
     // MARK: The loop's turn
 
     /// Does `action` when all tasks that can go on have done so, before the loop waits: the moment

@@ -121,6 +121,7 @@ private final class RecordingWriter: ResponseWriter {
     private(set) var answer: RecordedAnswer?
     var hasBegun: Bool { answer != nil }
     let isDownstreamGone = false
+    var onDownstreamGone: (() -> Void)?
 
     func interim(_ head: ResponseHead) async throws(DownstreamError) {}
 

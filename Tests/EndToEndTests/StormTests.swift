@@ -67,8 +67,13 @@ private struct Storm {
         let clients = Background {
             try concurrently(Self.clients, within: .seconds(300)) { client in
                 var random = SplitMix(seed: seed &* 1_000_003 &+ UInt64(client))
-                for _ in 0..<(Self.requests / Self.clients) {
-                    let observation = try Self.request(on: port, &random)
+                let count = Self.requests / Self.clients
+                for number in 0..<count {
+                    // New keys come up until the end, so that every kill finds some at work.
+                    let key = number * Self.keys / count + Int.random(in: 0..<8, using: &random)
+                    let isCut = Int.random(in: 0..<6, using: &random) == 0
+                    let observation = try Self.observe(
+                        "storm-\(key % Self.keys)", on: port, cut: isCut)
                     seen.with { $0.append(observation) }
                 }
             }
@@ -93,13 +98,6 @@ private struct Storm {
         history.arrivals = Dictionary(
             site.origin.requests.map { ($0.fields["X-Order"] ?? "", 1) }, uniquingKeysWith: +)
         return history
-    }
-
-    private static func request(
-        on port: UInt16, _ random: inout SplitMix
-    ) throws -> StormHistory.Observation {
-        let key = "storm-\(Int.random(in: 0..<keys, using: &random))"
-        return try observe(key, on: port, cut: Int.random(in: 0..<6, using: &random) == 0)
     }
 
     /// Sends one request, as soon as the gateway takes connections.

@@ -18,12 +18,16 @@ func runDemo(_ options: DemoOptions) -> Int32 {
 private struct Demo {
     private let options: DemoOptions
     private let screen = DemoScreen()
-    /// The key of each request: duplicates of one key are neighbours, so that they meet.
+    /// The key of each request. Duplicates come side by side, so that they meet, and once more at
+    /// the end, when the answers that were stored before the kill are asked for.
     private let keys: [Int]
 
     init(_ options: DemoOptions) {
         self.options = options
-        keys = (0..<options.requests).map { $0 * options.keys / options.requests }
+        let count = min(max(options.keys, 1), max(options.requests, 1))
+        let together = max(count, options.requests * 3 / 5)
+        let later = max(options.requests - together, 0)
+        keys = (0..<together).map { $0 * count / together } + (0..<later).map { $0 % count }
     }
 
     func run() throws(DemoError) -> Int32 {

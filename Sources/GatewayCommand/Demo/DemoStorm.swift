@@ -47,7 +47,7 @@ final class DemoStorm: Sendable {
     /// The answers so far.
     var answers: [Answer] { finished.withLock { $0 } }
 
-    /// Sends all requests over so many connections; `watch` is called about 20 times a second, and
+    /// Sends all requests over so many connections; `watch` is called every few milliseconds, and
     /// once at the end, with the number of requests that are done.
     func blow(connections: Int, watch: (Int) throws(DemoError) -> Void) throws(DemoError) {
         let threads = (0..<min(connections, count)).compactMap { _ in
@@ -58,7 +58,7 @@ final class DemoStorm: Sendable {
             let done = finished.withLock { $0.count }
             try watch(done)
             if done == count { break }
-            usleep(20_000)
+            usleep(5_000)
         }
         for thread in threads { thread.join() }
     }

@@ -1,0 +1,156 @@
+import Gateway
+import Glibc
+import Idempotency
+import IdempotencySQLite
+import JSON
+import Synchronization
+import Telemetry
+import Transport
+
+/// Why the gateway does not start; printed as it is.
+struct StartError: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// The running gateway: the store, the event loops, and what happens at signals.
+final class GatewayServer: Sendable {
+    private let shared: Shared
+    private let store: SQLiteStore
+    private let loops: [EventLoop]
+    private let isDraining = Atomic<Bool>(false)
+
+    /// Opens the store and starts the loops' threads; nothing listens yet. It blocks.
+    init(_ configuration: Configuration) throws(StartError) {
+        let table = try configuration.routingTable()
+        do throws(StoreError) {
+            store = try configuration.store.open()
+        } catch {
+            throw StartError(error.detail)
+        }
+        var options = IdempotencyKeyService.Options()
+        options.replyCacheBytes = configuration.store.cache
+        options.owner = "oncegate-\(getpid())"
+        let metrics = Metrics()
+        shared = Shared(
+            configuration: configuration, table: table,
+            keys: IdempotencyKeyService(store: store, options: options),
+            log: configuration.log.open(), metrics: metrics,
+            gatewayMetrics: GatewayMetrics(metrics, table: table),
+            places: ConnectionLimit(configuration.limits.connections))
+        loops = (0..<configuration.loopCount).map { EventLoop(name: "loop-\($0)") }
+    }
+
+    /// Settles what a dead process left behind, then listens everywhere.
+    func start() async throws {
+        warn()
+        try await shared.keys.recover()
+        for loop in loops {
+            let shared = shared
+            await loop.run { loop in loop.root = LoopGraph(shared, on: loop) }
+        }
+        for listener in shared.configuration.listeners {
+            var sockets = try ListeningSockets(
+                listener.address.socketAddress, count: loops.count)
+            for loop in loops {
+                let descriptor = sockets.take()
+                await loop.run { loop in loop.graph?.listen(descriptor, on: loop) }
+            }
+            let address = sockets.address.description
+            shared.log.write(.info, "listening") { $0.member("address", address) }
+        }
+        try await startAdmin()
+        await loops[0].run { loop in loop.graph?.maintain(on: loop) }
+    }
+
+    private func startAdmin() async throws {
+        guard let admin = shared.configuration.admin else { return }
+        var sockets = try ListeningSockets(admin.address.socketAddress, count: 1)
+        let descriptor = sockets.take()
+        await loops[0].run { loop in
+            loop.graph?.listenForAdmin(
+                descriptor, isDraining: { self.isDraining.load(ordering: .relaxed) }, on: loop)
+        }
+        let address = sockets.address.description
+        shared.log.write(.info, "admin listening") { $0.member("address", address) }
+    }
+
+    /// Says what an operator should have decided knowingly.
+    private func warn() {
+        for route in shared.table.routes {
+            if case .shared? = route.keys?.scope {
+                shared.log.write(.info, "answers are shared between all callers") {
+                    $0.member("route", route.name)
+                }
+            }
+        }
+        let descriptors = raiseDescriptorLimit()
+        let connections = shared.configuration.limits.connections
+        if descriptors < connections {
+            shared.log.write(.warning, "fewer descriptors than limits.connections") {
+                $0.member("descriptors", descriptors)
+                $0.member("connections", connections)
+            }
+        }
+    }
+
+    /// Stops accepting and lets what runs end within `timeouts.drain`.
+    func drain() async {
+        isDraining.store(true, ordering: .relaxed)
+        let limit = shared.configuration.timeouts.drain
+        shared.log.write(.info, "draining")
+        let cut = await withTaskGroup(of: Int.self) { group in
+            for loop in loops {
+                group.addTask {
+                    await loop.run { loop in await loop.graph?.drain(within: limit) ?? 0 }
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        _ = await shared.keys.retryUnsaved()
+        store.close()
+        shared.log.write(cut == 0 ? .info : .warning, "drained") {
+            $0.member("connections_cut", cut)
+        }
+        shared.log.flush()
+    }
+
+    /// Serves until a signal ends the process.
+    static func run(_ configuration: Configuration) -> Never {
+        var signals = ServerSignals()
+        let server: GatewayServer
+        do throws(StartError) {
+            server = try GatewayServer(configuration)
+        } catch {
+            fail(error)
+        }
+        Task {
+            do { try await server.start() } catch { fail(error) }
+        }
+        var isEnding = false
+        while true {
+            let signal = signals.next()
+            if signal == SIGHUP {
+                server.shared.log.write(.warning, "reload is not supported by this version")
+                continue
+            }
+            if isEnding { _exit(128 + signal) }
+            isEnding = true
+            Task {
+                await server.drain()
+                exit(0)
+            }
+        }
+    }
+
+    private static func fail(_ error: any Error) -> Never {
+        let reason = (error as? StoreError)?.detail ?? "\(error)"
+        Report(errors: "oncegate: \(reason)\n", status: 1).finish()
+    }
+}
+
+extension EventLoop {
+    /// What ``GatewayServer`` made on this loop.
+    fileprivate var graph: LoopGraph? { root as? LoopGraph }
+}

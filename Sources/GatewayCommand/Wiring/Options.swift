@@ -1,0 +1,180 @@
+import CurlUpstream
+import Gateway
+import HTTP
+import HTTPServer
+import Idempotency
+import IdempotencySQLite
+import Telemetry
+import Transport
+
+// What the configuration says, in the words of the rooms.
+
+extension Configuration {
+    /// The routes and upstreams.
+    ///
+    /// - Throws: ``StartError`` for a pattern that the router does not take.
+    func routingTable() throws(StartError) -> RoutingTable {
+        var table: [Gateway.Route] = []
+        for route in routes { table.append(try self.route(route)) }
+        return RoutingTable(
+            routes: table,
+            upstreams: upstreams.map { upstream in
+                Gateway.Upstream(
+                    name: upstream.name, authority: upstream.value.url.authority,
+                    host: upstream.value.hostField)
+            })
+    }
+
+    private func route(_ route: Route) throws(StartError) -> Gateway.Route {
+        let name = route.name ?? route.path
+        guard let upstream = upstreams.firstIndex(where: { $0.name == route.upstream }) else {
+            throw StartError("route \(name): there is no upstream \"\(route.upstream)\"")
+        }
+        do {
+            let path = try PathPattern(route.path)
+            return Gateway.Route(
+                name: name, host: try route.host.map { try HostPattern($0) }, path: path,
+                methods: route.methods.map { MethodSet($0.map { HTTP.Method($0) }) },
+                upstream: upstream,
+                rewrite: try route.rewrite.map { try PathRewrite($0, for: path) },
+                bodyLimit: [limits.body, route.limits.body].compactMap { $0 }.min(),
+                keys: route.idempotency?.rules)
+        } catch {
+            throw StartError("route \(name): \(error)")
+        }
+    }
+
+    /// What the server allows its clients.
+    var serverOptions: ServerOptions {
+        var options = ServerOptions(refusal: BadRequest.answer)
+        options.limits = HTTPLimits(
+            requestLine: limits.requestLine, fields: limits.fields, fieldCount: limits.fieldCount)
+        options.requestHead = timeouts.requestHead
+        options.bodyIdle = timeouts.bodyIdle
+        options.keepAlive = timeouts.keepAlive
+        options.writeIdle = timeouts.writeIdle
+        let blocks = trustedProxies
+        options.isTrusted = { peer in
+            guard !blocks.isEmpty, let address = IPAddress(peer) else { return false }
+            return blocks.contains { $0.contains(address.bytes) }
+        }
+        return options
+    }
+
+    /// How many event loops there are to be.
+    var loopCount: Int { threads ?? processorCount() }
+}
+
+extension Configuration.Upstream {
+    fileprivate var hostField: Gateway.Upstream.HostField {
+        switch host {
+        case .keep: .keep
+        case .upstream: .upstream
+        case .text(let text): .text(text)
+        }
+    }
+
+    /// How one of `loops` event loops speaks to it.
+    func options(loops: Int) -> UpstreamOptions {
+        var options: UpstreamOptions
+        switch url {
+        case .tcp: options = UpstreamOptions(url: url.text)
+        case .unix(let path):
+            options = UpstreamOptions(url: "http://localhost")
+            options.unixSocket = path
+        }
+        options.connectTimeout = timeouts.connect
+        options.idleTimeout = timeouts.idle
+        options.totalTimeout = timeouts.total
+        options.keptConnections = (keepAlive.connections + loops - 1) / loops
+        options.keptFor = keepAlive.idle
+        options.authorities = tls.ca
+        options.verifies = tls.verify
+        options.certificate = tls.certificate
+        options.privateKey = tls.privateKey
+        return options
+    }
+}
+
+extension Configuration.Idempotency {
+    fileprivate var rules: KeyRules {
+        var rules = KeyRules(scope: keyScope)
+        switch key {
+        case .required: rules.absentKey = .required
+        case .create: rules.absentKey = .create
+        case .pass: rules.absentKey = .pass
+        }
+        rules.header = header
+        switch forwardKey {
+        case .no: rules.forwardedName = nil
+        case .yes: rules.forwardedName = header
+        case .renamed(let name): rules.forwardedName = name
+        }
+        rules.methods = MethodSet(methods.map { HTTP.Method($0) })
+        rules.fingerprint = fingerprint.rules
+        rules.inFlight = inFlight == .wait ? .wait : .reject
+        rules.waitLimit = waitLimit
+        rules.keep = StatusSet(keep)
+        rules.release = StatusSet(release)
+        rules.replayWithout = replayWithout
+        rules.responseLimit = responseLimit
+        rules.storeDown = storeDown == .pass ? .pass : .refuse
+        rules.policy.unknown = unknown == .retry ? .retry : .hold
+        rules.policy.lease = lease
+        rules.policy.retention = retention
+        rules.policy.unknownRetention = unknownRetention
+        rules.policy.tombstone = tombstone
+        rules.policy.waiters = inFlight == .wait ? waiters : 0
+        return rules
+    }
+
+    private var keyScope: KeyRules.Scope {
+        switch scope {
+        case .shared: .shared
+        case .fields(let names): .fields(names)
+        }
+    }
+}
+
+extension Configuration.Idempotency.Fingerprint {
+    fileprivate var rules: FingerprintRules {
+        var rules = FingerprintRules()
+        rules.query = query
+        rules.fields = headers
+        rules.ignore = ignore
+        switch body {
+        case .auto: rules.body = .auto
+        case .bytes: rules.body = .bytes
+        case .none: rules.body = .none
+        case .pointers(let pointers): rules.body = .pointers(pointers)
+        }
+        return rules
+    }
+}
+
+extension Configuration.Log {
+    /// The log on standard error, with access lines on standard output.
+    func open() -> Telemetry.Log {
+        Telemetry.Log(level: Telemetry.Log.Level(rawValue: level.rawValue) ?? .info, access: access)
+    }
+}
+
+extension Configuration.Store {
+    /// Opens the file. It blocks.
+    func open() throws(StoreError) -> SQLiteStore {
+        var options = SQLiteStore.Options()
+        options.durability = durability == .full ? .full : .normal
+        options.deliver = { resumeAll in EventLoop.coalescingWakeups(resumeAll) }
+        return try SQLiteStore(path: path, options: options)
+    }
+}
+
+extension Address {
+    var socketAddress: SocketAddress {
+        switch self {
+        case .tcp("localhost", let port): .ip(host: "127.0.0.1", port: port)
+        case .tcp(let host, let port): .ip(host: host, port: port)
+        case .unix(let path): .unix(path: path)
+        }
+    }
+}

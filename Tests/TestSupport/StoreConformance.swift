@@ -1,0 +1,332 @@
+import Idempotency
+
+/// What a store is. Every store passes all of it; each function is one behaviour, and throws a
+/// ``Violation`` that says what was wrong.
+///
+/// Records are made and changed by services around the store, as they are in life.
+package struct StoreConformance: Sendable {
+    /// What a store did that no store may do.
+    package struct Violation: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// A behaviour by its name.
+    package struct Behaviour: Sendable, CustomStringConvertible {
+        package let name: String
+        let check: @Sendable (StoreConformance) async throws -> Void
+        package var description: String { name }
+    }
+
+    /// All behaviours.
+    package static let behaviours: [Behaviour] = [
+        Behaviour(name: "a record is found as it was stored") { try await $0.roundTrip() },
+        Behaviour(name: "a second insert gets the first record") { try await $0.secondInsert() },
+        Behaviour(name: "scope and key both count") { try await $0.scopes() },
+        Behaviour(name: "a change needs the version that was judged") { try await $0.versions() },
+        Behaviour(name: "a changed record is found as it was stored") { try await $0.changes() },
+        Behaviour(name: "of many inserts one succeeds") { try await $0.race() },
+        Behaviour(name: "of many changes one succeeds") { try await $0.changeRace() },
+        Behaviour(name: "a record may be succeeded by one with a new id") {
+            try await $0.succession()
+        },
+        Behaviour(name: "locked records are listed in order, in pages") {
+            try await $0.unfinished()
+        },
+        Behaviour(name: "a finished record becomes a tombstone, then nothing") {
+            try await $0.retirement(.finished)
+        },
+        Behaviour(name: "an unknown record becomes a tombstone, then nothing") {
+            try await $0.retirement(.unknown)
+        },
+        Behaviour(name: "a free record becomes nothing") { try await $0.freeRetirement() },
+        Behaviour(name: "the reaper takes neither locked records nor more than it was told") {
+            try await $0.reaperBounds()
+        },
+        Behaviour(name: "answers carry the store's clock") { try await $0.clock() },
+        Behaviour(name: "what does not exist is not found") { try await $0.absence() },
+    ]
+
+    /// The store, fresh and empty.
+    let store: any IdempotencyStore
+    /// Its clock.
+    let clock: ManualClock
+    private let policy = KeyPolicy()
+
+    /// Checks one behaviour of a fresh store that goes by `clock`.
+    package static func check(
+        _ behaviour: Behaviour, of store: any IdempotencyStore, clock: ManualClock
+    ) async throws {
+        try await behaviour.check(StoreConformance(store: store, clock: clock))
+    }
+
+    private func expect(_ condition: Bool, _ message: String) throws {
+        guard condition else { throw Violation(description: message) }
+    }
+
+    private func service() -> IdempotencyKeyService {
+        IdempotencyKeyService(store: store, now: { clock.now })
+    }
+
+    private func make(_ name: String = "k", scope: [UInt8] = [1, 2]) async throws -> IdempotencyKey
+    {
+        try await service().create(.sample(name, scope: scope), policy: policy)
+    }
+
+    private func found(_ name: String = "k") async throws -> IdempotencyKey {
+        let lookup = try await store.find(KeyRequest.sample(name).identity)
+        guard let key = lookup.key else { throw Violation(description: "\(name) was not found") }
+        return key
+    }
+
+    private func finish(_ key: IdempotencyKey) async throws -> IdempotencyKey {
+        try await service().update(
+            key.id, token: key.lockToken!, reply: .sample, policy: policy)
+    }
+
+    private func roundTrip() async throws {
+        let key = try await make()
+        try expect(try await found().isEqual(to: key), "by identity it is another one")
+        let byID = try await store.find(key.id).key
+        try expect(byID?.isEqual(to: key) ?? false, "by id it is another one")
+    }
+
+    private func secondInsert() async throws {
+        let key = try await make()
+        let other = try await InMemoryStore.record("k", clock)
+        guard case .existing(let existing, _) = try await store.insert(other) else {
+            throw Violation(description: "it was inserted")
+        }
+        try expect(existing.isEqual(to: key), "it got another one")
+        try expect(try await found().isEqual(to: key), "the first one was changed")
+        try expect(try await store.find(other.id).key == nil, "the second one is there")
+    }
+
+    private func scopes() async throws {
+        let names: [(String, [UInt8])] = [("b", [97]), ("ab", []), ("b", []), ("", [97, 98])]
+        var ids: Set<KeyID> = []
+        for (name, scope) in names { ids.insert(try await make(name, scope: scope).id) }
+        try expect(ids.count == 4, "two identities share a record")
+        for (name, scope) in names {
+            let key = try await store.find(Identity(scope: scope, idempotencyKey: name)).key
+            try expect(key?.identity.scope == scope, "the scope changed")
+            try expect(key?.identity.idempotencyKey == name, "the key changed")
+        }
+    }
+
+    private func versions() async throws {
+        let key = try await make()
+        let finished = try await finish(key)
+        guard case .lost(let current?, _) = try await store.replace(key, expecting: key.version)
+        else { throw Violation(description: "a stale version was good enough") }
+        try expect(current.isEqual(to: finished), "the current record is another one")
+        try expect(try await found().isEqual(to: finished), "the record was changed")
+        let stranger = try await InMemoryStore.record("k", clock)
+        guard case .lost = try await store.replace(stranger, expecting: stranger.version) else {
+            throw Violation(description: "another record's version was good enough")
+        }
+    }
+
+    private func changes() async throws {
+        let replies = [
+            StoredReply.sample,
+            StoredReply(responseCode: 204, responseHeaders: [], responseBody: []),
+            StoredReply(responseCode: 200, responseHeaders: [], responseBody: nil),
+            StoredReply(
+                responseCode: 599, responseHeaders: Array("a: b\r\n".utf8),
+                responseBody: (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }),
+        ]
+        for (index, reply) in replies.enumerated() {
+            let key = try await make("k\(index)")
+            let finished = try await service().update(
+                key.id, token: key.lockToken!, reply: reply, policy: policy)
+            let stored = try await found("k\(index)")
+            try expect(stored.isEqual(to: finished), "reply \(index) makes another record")
+            try expect(stored.reply == reply, "reply \(index) changed")
+        }
+        let staged = try await make("stage")
+        _ = try await service().update(
+            staged.id, token: staged.lockToken!, recoveryPoint: .stage("paid"), policy: policy)
+        try expect(try await found("stage").recoveryPoint == .stage("paid"), "the stage is lost")
+    }
+
+    private func race() async throws {
+        let keys = try await withThrowingTaskGroup(of: IdempotencyKey.self) { group in
+            for _ in 0..<50 { group.addTask { try await InMemoryStore.record("k", clock) } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        let inserted = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for key in keys {
+                group.addTask {
+                    if case .inserted = try await store.insert(key) { true } else { false }
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        try expect(inserted == 1, "\(inserted) were inserted")
+    }
+
+    private func changeRace() async throws {
+        let key = try await make()
+        let outcomes = try await withThrowingTaskGroup(of: Bool.self) { group in
+            for index in 0..<50 {
+                group.addTask {
+                    let reply = StoredReply(
+                        responseCode: UInt16(200 + index), responseHeaders: [], responseBody: nil)
+                    do {
+                        _ = try await service().update(
+                            key.id, token: key.lockToken!, reply: reply, policy: policy)
+                        return true
+                    } catch ClaimError.finished {
+                        return false
+                    }
+                }
+            }
+            return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        try expect(outcomes == 1, "\(outcomes) changes succeeded")
+    }
+
+    private func succession() async throws {
+        let key = try await make()
+        let next = try await InMemoryStore.record("k", clock)
+        guard case .replaced = try await store.replace(next, expecting: key.version) else {
+            throw Violation(description: "it was not replaced")
+        }
+        try expect(try await found().isEqual(to: next), "the successor is not found")
+        try expect(try await store.find(next.id).key != nil, "the successor's id is not known")
+        try expect(try await store.find(key.id).key == nil, "the predecessor is still there")
+    }
+
+    private func unfinished() async throws {
+        var locked: [KeyID] = []
+        for index in 0..<10 {
+            let key = try await make("k\(index)")
+            if index.isMultiple(of: 3) { _ = try await finish(key) } else { locked.append(key.id) }
+        }
+        let first = try await store.unfinished(after: nil, limit: 4)
+        try expect(first.map(\.id) == Array(locked.prefix(4)), "the first page is wrong")
+        let rest = try await store.unfinished(after: first.last?.id, limit: 100)
+        try expect(rest.map(\.id) == Array(locked.dropFirst(4)), "the second page is wrong")
+    }
+
+    private func retirement(_ point: RecoveryPoint) async throws {
+        let key = try await make()
+        let service = service()
+        let ended = try await service.update(
+            key.id, token: key.lockToken!, recoveryPoint: point, reply: .sample, policy: policy)
+        try expect(try await store.remove(limit: 9) == 0, "it was taken before its time")
+        clock.advance(by: ended.expiresAt! - clock.now)
+        try expect(try await store.remove(limit: 9) == 1, "it was not taken in time")
+        let tombstone = try await found()
+        try expect(tombstone.reply == nil, "the tombstone has an answer")
+        try expect(tombstone.requestPath == "", "the tombstone has a path")
+        try expect(tombstone.requestParams == "{}", "the tombstone has captures")
+        try expect(tombstone.lockToken == nil, "the tombstone has a token")
+        try expect(tombstone.fingerprint == ended.fingerprint, "the tombstone has no fingerprint")
+        try expect(tombstone.version != ended.version, "the tombstone's version is the record's")
+        try expect(try await store.remove(limit: 9) == 0, "the tombstone was taken too early")
+        clock.advance(by: ended.tombstoneUntil! - clock.now)
+        try expect(try await store.remove(limit: 9) == 1, "the tombstone was not taken")
+        try expect(try await store.find(key.identity).key == nil, "it is still there")
+        try expect(try await store.find(key.id).key == nil, "its id is still there")
+    }
+
+    private func freeRetirement() async throws {
+        let service = service()
+        let request = KeyRequest.sample("k")
+        guard
+            case .proceed(let claim) = try await service.initializeRequest(request, policy: policy)
+        else { throw Violation(description: "a fresh key was not to be had") }
+        _ = try await service.workStage(claim, .released(nil), policy: policy)
+        clock.advance(by: policy.retention)
+        try expect(try await store.remove(limit: 9) == 1, "it was not taken in time")
+        try expect(try await store.find(request.identity).key == nil, "it is still there")
+    }
+
+    private func reaperBounds() async throws {
+        for index in 0..<10 { _ = try await finish(try await make("k\(index)")) }
+        let locked = try await make("locked")
+        clock.advance(by: .seconds(365 * 24 * 3600))
+        for expected in [4, 4, 2, 0] {
+            let count = try await store.remove(limit: 4)
+            try expect(count == expected, "\(count) were taken, not \(expected)")
+        }
+        try expect(try await found("locked").isEqual(to: locked), "a locked record was changed")
+    }
+
+    private func clock() async throws {
+        let now = clock.now
+        let key = try await InMemoryStore.record("k", clock)
+        guard case .inserted(now) = try await store.insert(key) else {
+            throw Violation(description: "an insert goes by another clock")
+        }
+        clock.advance(by: .seconds(5))
+        try expect(try await store.find(key.id).now == now + .seconds(5), "find does not follow")
+        guard case .existing(_, now + .seconds(5)) = try await store.insert(key) else {
+            throw Violation(description: "an insert does not follow the clock")
+        }
+    }
+
+    private func absence() async throws {
+        let key = try await InMemoryStore.record("k", clock)
+        try expect(try await store.find(key.identity).key == nil, "an identity was found")
+        try expect(try await store.find(key.id).key == nil, "an id was found")
+        guard case .lost(nil, _) = try await store.replace(key, expecting: key.version) else {
+            throw Violation(description: "nothing was replaced")
+        }
+        try expect(try await store.unfinished(after: nil, limit: 9).isEmpty, "something is locked")
+        try expect(try await store.remove(limit: 9) == 0, "something was taken")
+    }
+}
+
+extension InMemoryStore {
+    /// A record that was claimed in another store.
+    fileprivate static func record(
+        _ name: String, _ clock: ManualClock
+    ) async throws -> IdempotencyKey {
+        let store = InMemoryStore(now: { clock.now })
+        let service = IdempotencyKeyService(store: store, now: { clock.now })
+        return try await service.create(.sample(name), policy: KeyPolicy())
+    }
+}
+
+extension IdempotencyKey {
+    /// Whether all fields are equal.
+    package func isEqual(to other: IdempotencyKey) -> Bool {
+        id == other.id && identity == other.identity && createdAt == other.createdAt
+            && requestMethod == other.requestMethod && requestPath == other.requestPath
+            && requestParams == other.requestParams && recoveryPoint == other.recoveryPoint
+            && lockedAt == other.lockedAt && reply == other.reply
+            && fingerprint == other.fingerprint && owner == other.owner
+            && lockToken == other.lockToken && leaseUntil == other.leaseUntil
+            && attempts == other.attempts && updatedAt == other.updatedAt
+            && expiresAt == other.expiresAt && tombstoneUntil == other.tombstoneUntil
+            && revision == other.revision
+    }
+}
+
+extension KeyRequest {
+    /// A request to charge a card, under a key of that name.
+    package static func sample(
+        _ name: String = "k", scope: [UInt8] = [1, 2], body: UInt64 = 1
+    ) -> KeyRequest {
+        var fingerprint = Fingerprint()
+        fingerprint.append(.method, (1, 2))
+        fingerprint.append(.path, (3, 4))
+        fingerprint.append(.field("Content-Language"), (5, 6))
+        fingerprint.append(.body, (body, body))
+        return KeyRequest(
+            identity: Identity(scope: scope, idempotencyKey: name), fingerprint: fingerprint,
+            requestMethod: "POST", requestPath: "/charges/ä/a-path-that-is-not-short",
+            requestParams: #"{"id":"ä"}"#)
+    }
+}
+
+extension StoredReply {
+    /// A created charge.
+    package static var sample: StoredReply {
+        StoredReply(
+            responseCode: 201, responseHeaders: Array("Content-Type: application/json\r\n".utf8),
+            responseBody: Array(#"{"id":"ch_1"}"#.utf8))
+    }
+}
