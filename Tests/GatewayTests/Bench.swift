@@ -1,8 +1,10 @@
 import HTTP
 import Idempotency
+import JSON
 import Synchronization
 import Telemetry
 import TestSupport
+import Testing
 
 @testable import Gateway
 
@@ -51,6 +53,18 @@ import TestSupport
     ) async throws -> RecordingResponseWriter {
         try await gateway.respond(to: request, through: writer)
         return writer
+    }
+
+    /// Something about the answer to a request.
+    func answer<Result: Sendable>(
+        to request: Request, _ body: (RecordingResponseWriter) -> Result
+    ) async throws -> Result {
+        body(try await send(request))
+    }
+
+    /// What the answer to a request says of its key.
+    func keyStatus(of request: Request) async throws -> String? {
+        try await send(request).field("Idempotency-Status")
     }
 
     /// Sends a request that is answered later.
@@ -144,4 +158,49 @@ final class FaultyStore: IdempotencyStore {
     }
 
     func remove(limit: Int) async throws(StoreError) -> Int { try await inner.remove(limit: limit) }
+}
+
+extension KeyRules {
+    /// The defaults, by `Authorization`.
+    static var plain: KeyRules { KeyRules(scope: .fields([.authorization])) }
+
+    /// The defaults but for a change.
+    static func with(_ change: (inout KeyRules) -> Void) -> KeyRules {
+        var rules = plain
+        change(&rules)
+        return rules
+    }
+}
+
+extension Bench {
+    /// Changes that the store was asked for so far.
+    var rowsWritten: Int { store.statistics.rows }
+}
+
+extension RecordingResponseWriter {
+    /// Checks that the answer is this problem document.
+    func expectProblem(
+        _ name: String, _ status: UInt16, executed: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(self.status == status, sourceLocation: sourceLocation)
+        #expect(field("Content-Type") == "application/problem+json", sourceLocation: sourceLocation)
+        #expect(field("Cache-Control") == "no-store", sourceLocation: sourceLocation)
+        let document = try? JSON.parse(body[...])
+        #expect(document?["type"]?.string == "urn:oncegate:\(name)", sourceLocation: sourceLocation)
+        #expect(document?["status"]?.integer == Int(status), sourceLocation: sourceLocation)
+        #expect(document?["executed"]?.string == executed, sourceLocation: sourceLocation)
+        #expect(document?["title"]?.string?.isEmpty == false, sourceLocation: sourceLocation)
+        #expect(document?["detail"]?.string?.isEmpty == false, sourceLocation: sourceLocation)
+    }
+}
+
+extension ScriptedUpstream.Script {
+    /// An answer that is cut within its body.
+    static func cutBody(_ reason: UpstreamError.Reason) -> ScriptedUpstream.Script {
+        var script = ScriptedUpstream.Script(200, body: "half")
+        script.head.framing = .length(8)
+        script.cut = UpstreamError(reason, effect: .possible, detail: "scripted")
+        return script
+    }
 }
