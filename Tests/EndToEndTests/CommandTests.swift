@@ -161,15 +161,18 @@ import Testing
             _ = try site.send(Call(key: "k") { $0.target = "/orders?token=hidden" })
             let executed = try site.gateway.accessLine { $0.says("executed") }
             let replayed = try site.gateway.accessLine { $0.says("replayed") }
+            #expect(executed["key_id"] == replayed["key_id"])
             for line in [executed, replayed] {
                 #expect(line["time"]?.string?.hasSuffix("Z") == true, "\(line)")
                 #expect(line["method"]?.string == "POST", "\(line)")
                 #expect(line["path"]?.string == "/orders", "\(line)")
                 #expect(line["status"]?.number == 201, "\(line)")
-                #expect(line["idempotency_key"]?.string == "k", "\(line)")
+                #expect(line["key_id"]?.string?.hasPrefix("ikey_") == true, "\(line)")
+                #expect(line["total_ms"]?.number != nil, "\(line)")
             }
             let all = site.gateway.process.output.all + site.gateway.process.errors.all
             #expect(!all.joined().contains("alice"))
+            #expect(!all.joined().contains("hidden"))
         }
     }
 

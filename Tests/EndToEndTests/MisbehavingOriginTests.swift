@@ -56,11 +56,11 @@ import Testing
                     "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
                         + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
             }
-            let client = try site.connect()
             for number in 0..<5 {
-                let first = try client.exchange(Call(key: "k\(number)") { $0.target = target })
-                #expect(first.text == "good")
-                let next = try client.exchange(.get("/plain/next"))
+                let first = try site.send(Call(key: "k\(number)") { $0.target = target })
+                // An answer with something behind it is no answer, if that came with it.
+                #expect(first.status == 502 || first.text == "good")
+                let next = try site.send(.get("/plain/next"))
                 #expect(next.text.hasPrefix(#"{"order":"#))
             }
         }
