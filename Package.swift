@@ -74,7 +74,7 @@ let package = Package(
         .executableTarget(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
-            swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])]),
+            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
