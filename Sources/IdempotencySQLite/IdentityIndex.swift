@@ -64,7 +64,7 @@ final class IdentityIndex {
     /// Reads the rows that the table may lack.
     func load(_ hash: IdentityHash) throws(StoreError) {
         let rows = try connection.prepare(
-            "SELECT sequence, scope, idempotency_key FROM idempotency_keys WHERE sequence >= ?1")
+            "SELECT sequence, scope, idempotency_key FROM idempotency_records WHERE sequence >= ?1")
         defer { rows.finalize() }
         rows.bind(1, unindexedFrom)
         while try rows.step() {
@@ -132,7 +132,7 @@ final class IdentityIndex {
             for case .put(let sequence) in bucket.values { least = min(least, sequence) }
         }
         if least == .max {
-            least = try connection.number("SELECT max(sequence) + 1 FROM idempotency_keys")
+            least = try connection.number("SELECT max(sequence) + 1 FROM idempotency_records")
         }
         note.bind(1, least)
         try note.run()

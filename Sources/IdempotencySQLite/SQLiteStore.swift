@@ -23,8 +23,9 @@ public final class SQLiteStore: IdempotencyStore {
         public var durability = Durability.full
         /// Calls that may wait for their turn; further ones fail as `unavailable` at once.
         public var queueLimit = 16_384
-        /// Bytes of the file that are kept in memory.
-        public var cacheBytes = 64 << 20
+        /// Bytes of the file that are kept in memory. The kernel keeps more; SQLite walks through
+        /// all of its own at commits that split a page.
+        public var cacheBytes = 16 << 20
         /// After how many pages of 4 KiB the write-ahead log is carried over into the file.
         public var checkpointPages = 16_384
         /// How many changes of the identities' index are kept in memory, where 40 bytes each are

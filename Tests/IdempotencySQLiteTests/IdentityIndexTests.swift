@@ -39,7 +39,7 @@ private struct Life {
         let clock = clock
         self.directory = directory
         self.seed = seed
-        random = SplitMix(state: seed)
+        random = SplitMix(seed: seed)
         options.now = { clock.now }
         options.unindexed = unindexed
         path = directory + "/0.db"
@@ -87,16 +87,5 @@ private struct Life {
         keys[name] = (claim.id, clock.now + .seconds(1))
         _ = try await service.workStage(
             claim, .finished(.sample, retention: .milliseconds(500)), policy: policy)
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
-        return word ^ word >> 31
     }
 }
