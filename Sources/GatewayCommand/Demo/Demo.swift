@@ -106,17 +106,21 @@ extension Demo {
         screen.row("executed", "\(direct.answers.count)", "\(total.executed)")
         screen.row("waited, same answer", "-", "\(total.waited)")
         screen.row("replayed, same answer", "-", "\(total.replayed)")
-        screen.row(
-            "held as unknown", "-", "\(total.unknown)",
-            total.unknown > 0
-                ? "\(total.unknownKeys) \(total.unknownKeys == 1 ? "key" : "keys") at work at the kill: never executed again"
-                : "")
+        screen.row("held as unknown", "-", "\(total.unknown)", heldNote(total))
         if changed > 0 { screen.row("changed answers", "-", "\(changed)", colours: (nil, .bad)) }
         screen.line()
         screen.row("p50", time(direct, 0.5), time(guarded, 0.5))
         screen.row("p99", time(direct, 0.99), time(guarded, 0.99), "the restart included")
         screen.line()
         return verdict(repeated: total.repeated, changed: changed, failures: total.failures)
+    }
+
+    /// What became of the keys that were at work when the gateway was killed.
+    private func heldNote(_ total: DemoResult) -> String {
+        let keys = total.unknownKeys
+        guard !keys.isEmpty else { return "" }
+        let ran = keys.filter { total.orders["\($0)"] != nil }.count
+        return "\(keys.count) at work at the kill (\(ran) had run): never executed again"
     }
 
     private func verdict(repeated: Int, changed: Int, failures: Set<String>) -> Int32 {

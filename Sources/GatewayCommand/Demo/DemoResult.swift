@@ -21,7 +21,7 @@ struct DemoResult {
     var unknown: Int { answers.filter { $0.result == .unknown }.count }
 
     /// Keys whose requests were told that nobody knows.
-    var unknownKeys: Int { Set(answers.filter { $0.result == .unknown }.map(\.key)).count }
+    var unknownKeys: Set<Int> { Set(answers.filter { $0.result == .unknown }.map(\.key)) }
 
     /// What went wrong, one of each.
     var failures: Set<String> {
