@@ -70,6 +70,7 @@ let package = Package(
         tests("HouseTests", []),
         tests("JSONTests", ["JSON"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
+        tests("TransportTests", ["Transport"]),
         .executableTarget(
             name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
             exclude: ["Corpus"],
@@ -78,9 +79,7 @@ let package = Package(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
-        tests(
-            "IdempotencySQLiteTests",
-            ["Idempotency", "IdempotencySQLite", "CIdempotencySQLite", "TestSupport"]),
+        tests("IdempotencySQLiteTests", ["Idempotency", "IdempotencySQLite", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,14 +1,15 @@
 #define _GNU_SOURCE 1
 #include "CTransport.h"
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 int ctransport_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
 int ctransport_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
-int ctransport_accept(int listener, struct sockaddr_storage *peer) {
-    socklen_t length = sizeof *peer;
-    return accept4(listener, (struct sockaddr *)peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+int ctransport_accept(int listener, void *peer) {
+    socklen_t length = sizeof(struct sockaddr_storage);
+    return accept4(listener, peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 int ctransport_socket(int family) {

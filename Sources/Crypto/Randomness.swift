@@ -6,7 +6,7 @@ package func randomBytes(count: Int) -> [UInt8] {
     unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
         let isFilled = unsafe RAND_bytes(buffer.baseAddress, Int32(count))
         precondition(isFilled == 1, "libcrypto has no randomness")
-        unsafe initialized = count
+        initialized = count
     }
 }
 

@@ -1,7 +1,7 @@
 /// What `initializeRequest` decided.
 public enum Admission: Sendable {
     /// The record is locked for the caller, durably. It must end in exactly one `workStage`.
-    case proceed(Claim)
+    indirect case proceed(Claim)
     /// Somebody is at it; the caller was enrolled as a waiter and asks it for the outcome.
     case wait(Waiter)
     /// There is an answer.

@@ -31,12 +31,10 @@ extension IdempotencyKey {
         _ request: KeyRequest, id: KeyID, lease: Lease, now: Timestamp
     ) -> IdempotencyKey {
         IdempotencyKey(
-            id: id, identity: request.identity, createdAt: now,
-            requestMethod: request.requestMethod, requestPath: request.requestPath,
-            requestParams: request.requestParams, recoveryPoint: .started, lockedAt: now,
-            reply: nil, fingerprint: request.fingerprint, owner: lease.owner,
-            lockToken: lease.token, leaseUntil: now + lease.duration, attempts: 1, updatedAt: now,
-            expiresAt: nil, tombstoneUntil: nil, revision: 1)
+            origin: Origin(id: id, createdAt: now, request: request), recoveryPoint: .started,
+            lockedAt: now, reply: nil, owner: lease.owner, lockToken: lease.token,
+            leaseUntil: now + lease.duration, attempts: 1, updatedAt: now, expiresAt: nil,
+            tombstoneUntil: nil, revision: 1)
     }
 
     /// Stores the answer, if `token` still owns the work.
@@ -125,8 +123,10 @@ extension IdempotencyKey {
     package mutating func expire(now: Timestamp) {
         reply = nil
         lockToken = nil
-        requestPath = ""
-        requestParams = "{}"
+        var request = origin.request
+        request.requestPath = ""
+        request.requestParams = "{}"
+        origin = Origin(id: id, createdAt: createdAt, request: request)
         touch(now)
     }
 

@@ -10,26 +10,15 @@
 /// | finished | `finished` | no | when its retention ends; then a tombstone |
 /// | unknown | `unknown` | no, but the last token may settle it | likewise |
 public struct IdempotencyKey: Sendable {
-    /// The record's own name.
-    public internal(set) var id: KeyID
-    /// Who asks, and the key.
-    public let identity: Identity
-    /// When it was made.
-    public internal(set) var createdAt: Timestamp
-    /// The method, as received.
-    public internal(set) var requestMethod: String
-    /// The path as received, without query; empty on a tombstone.
-    public internal(set) var requestPath: String
-    /// A JSON object as text: the route's path captures; `{}` on a tombstone.
-    public internal(set) var requestParams: String
+    /// What does not change from claim to conclusion, shared by all copies of the record.
+    var origin: Origin
+
     /// How far the work has come.
     public internal(set) var recoveryPoint: RecoveryPoint
     /// Since when somebody has been at work; nil when nobody is.
     public internal(set) var lockedAt: Timestamp?
     /// `response_code`, `response_headers`, `response_body`; nil until there is an answer.
     public internal(set) var reply: StoredReply?
-    /// What the request was, as digests.
-    public internal(set) var fingerprint: Fingerprint
     /// The gateway that made the last claim.
     public internal(set) var owner: String
     /// The last claim's token; nil once it can conclude nothing more.
@@ -87,6 +76,36 @@ public struct IdempotencyKey: Sendable {
 
     /// Whether somebody is at work on it, or was when its lease was last renewed.
     public var isLocked: Bool { lockedAt != nil }
+}
+
+extension IdempotencyKey {
+    /// The unchanging half of a record.
+    final class Origin: Sendable {
+        let id: KeyID
+        let createdAt: Timestamp
+        let request: KeyRequest
+
+        init(id: KeyID, createdAt: Timestamp, request: KeyRequest) {
+            self.id = id
+            self.createdAt = createdAt
+            self.request = request
+        }
+    }
+
+    /// The record's own name.
+    public var id: KeyID { origin.id }
+    /// Who asks, and the key.
+    public var identity: Identity { origin.request.identity }
+    /// When it was made.
+    public var createdAt: Timestamp { origin.createdAt }
+    /// The method, as received.
+    public var requestMethod: String { origin.request.requestMethod }
+    /// The path as received, without query; empty on a tombstone.
+    public var requestPath: String { origin.request.requestPath }
+    /// A JSON object as text: the route's path captures; `{}` on a tombstone.
+    public var requestParams: String { origin.request.requestParams }
+    /// What the request was, as digests.
+    public var fingerprint: Fingerprint { origin.request.fingerprint }
 
     /// A record as it was stored. For stores.
     package init(
@@ -96,16 +115,13 @@ public struct IdempotencyKey: Sendable {
         lockToken: LockToken?, leaseUntil: Timestamp?, attempts: Int, updatedAt: Timestamp,
         expiresAt: Timestamp?, tombstoneUntil: Timestamp?, revision: Int
     ) {
-        self.id = id
-        self.identity = identity
-        self.createdAt = createdAt
-        self.requestMethod = requestMethod
-        self.requestPath = requestPath
-        self.requestParams = requestParams
+        let request = KeyRequest(
+            identity: identity, fingerprint: fingerprint, requestMethod: requestMethod,
+            requestPath: requestPath, requestParams: requestParams)
+        origin = Origin(id: id, createdAt: createdAt, request: request)
         self.recoveryPoint = recoveryPoint
         self.lockedAt = lockedAt
         self.reply = reply
-        self.fingerprint = fingerprint
         self.owner = owner
         self.lockToken = lockToken
         self.leaseUntil = leaseUntil

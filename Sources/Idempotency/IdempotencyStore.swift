@@ -44,7 +44,7 @@ public enum Insertion: Sendable {
     /// The record is stored.
     case inserted(now: Timestamp)
     /// There was one already; nothing was changed.
-    case existing(IdempotencyKey, now: Timestamp)
+    indirect case existing(IdempotencyKey, now: Timestamp)
 }
 
 /// What a `find` found. `now` is the store's clock.
@@ -66,7 +66,7 @@ public enum Replacement: Sendable {
     /// The record is stored.
     case replaced(now: Timestamp)
     /// Somebody else changed the record: this is what it is now, nil if it is gone.
-    case lost(IdempotencyKey?, now: Timestamp)
+    indirect case lost(IdempotencyKey?, now: Timestamp)
 }
 
 /// A store did not do what it was asked, or nobody knows whether it did.

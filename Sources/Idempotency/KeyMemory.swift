@@ -164,10 +164,11 @@ final class KeyMemory: Sendable {
         evict()
     }
 
-    /// Drops answers, one shard after the other, until the rest is within its limit.
+    /// Drops answers, one shard after the other, until the rest is within its limit. In the second
+    /// round no answer is spared any more.
     private func evict() {
         var misses = 0
-        while bytes.load(ordering: .relaxed) > limits.replyBytes, misses < shards.count {
+        while bytes.load(ordering: .relaxed) > limits.replyBytes, misses < 2 * shards.count {
             let next = hand.add(1, ordering: .relaxed).newValue & (shards.count - 1)
             if let weight = shards[next].table.withLock({ $0.evict() }) {
                 forget(weight)

@@ -188,9 +188,10 @@ struct KeyTable {
         return vacate(position)
     }
 
-    /// Drops one cached answer that was not replayed lately; its weight, nil if there is none.
+    /// Drops one cached answer that was not replayed since the hand last came by; its weight, nil
+    /// if there was none all the way round.
     mutating func evict() -> Int? {
-        for _ in 0..<(2 * slots.count) {
+        for _ in slots.indices {
             hand = hand + 1 < slots.count ? hand + 1 : 0
             guard case .finished = slots[hand].state else { continue }
             guard !slots[hand].wasReplayed else {

@@ -14,7 +14,7 @@ enum StoreOperation: Sendable {
 /// What became of a call.
 enum StoreAnswer: Sendable {
     case stored(Timestamp)
-    case found(IdempotencyKey?, Timestamp)
+    indirect case found(IdempotencyKey?, Timestamp)
     case list([IdempotencyKey])
     case removed(Int)
     case failed(StoreError)
@@ -83,7 +83,7 @@ final class CommitQueue: Sendable {
     func end() {
         records.withLock { records in
             _ = try? records?.transaction { () throws(StoreError) in
-                _ = try records?.noteUnfinished(isForced: false)
+                try records?.finish()
             }
             records = nil
         }

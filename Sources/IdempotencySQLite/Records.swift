@@ -4,6 +4,7 @@ internal import Idempotency
 final class Records {
     private let connection: Connection
     private let hash: IdentityHash
+    private let index: IdentityIndex
     private var scratch = Scratch()
     /// The rows that are locked, and perhaps some that were: a row leaves when its conclusion is
     /// committed. Their least is noted in the file now and then, so that the next start finds
@@ -16,9 +17,10 @@ final class Records {
 
     private let begin, commit, rollback: Statement
     private let insertion, update, removal, tombstone: Statement
-    private let byIdentity, bySequence, unfinished, due, mark: Statement
+    private let bySequence, unfinished, due, mark: Statement
 
-    init(_ connection: Connection) throws(StoreError) {
+    /// - Parameter unindexed: How many changes of the identities' index are kept in memory.
+    init(_ connection: Connection, unindexed: Int) throws(StoreError) {
         self.connection = connection
         let key = try connection.prepare(
             "SELECT value FROM idempotency_store WHERE name = 'identity_key'")
@@ -27,6 +29,7 @@ final class Records {
             throw StoreError(.corrupt, "\(connection.path): its identity_key is missing")
         }
         hash = IdentityHash(key: bytes)
+        index = try IdentityIndex(connection, limit: unindexed)
         noted = try connection.number(
             "SELECT value FROM idempotency_store WHERE name = 'unfinished_from'")
         begin = try connection.prepare("BEGIN")
@@ -36,13 +39,13 @@ final class Records {
         update = try connection.prepare(SQL.update)
         removal = try connection.prepare("DELETE FROM idempotency_keys WHERE sequence = ?1")
         tombstone = try connection.prepare(SQL.tombstone)
-        byIdentity = try connection.prepare(SQL.select + " WHERE identity = ?1")
         bySequence = try connection.prepare(SQL.select + " WHERE sequence = ?1")
         unfinished = try connection.prepare(SQL.unfinished)
         due = try connection.prepare(SQL.due)
         mark = try connection.prepare(
             "UPDATE idempotency_store SET value = ?1 WHERE name = 'unfinished_from'")
         try findLocked()
+        try index.load(hash)
     }
 
     private func findLocked() throws(StoreError) {
@@ -58,16 +61,20 @@ final class Records {
     func transaction<Result>(
         _ body: () throws(StoreError) -> Result
     ) throws(StoreError) -> Result {
+        let changes = connection.totalChanges
         do throws(StoreError) {
             try begin.run()
             let result = try body()
+            if connection.totalChanges != changes { try index.settle() }
             try commit.run()
+            index.commit()
             locked.subtract(unlocked)
             unlocked.removeAll(keepingCapacity: true)
             return result
         } catch {
             unlocked.removeAll()
             noted = nil
+            index.rollback()
             if connection.isInTransaction { try? rollback.run() }
             throw error
         }
@@ -79,12 +86,17 @@ final class Records {
 
     /// Adds a record; the one that is there, if there is one.
     func insert(_ key: IdempotencyKey) throws(StoreError) -> IdempotencyKey? {
+        let hash = IdentityIndex.Hash(words: hash(key.identity.bytes))
+        if let existing = try find(key.identity, hash) { return existing }
         try put(key)
-        guard connection.changes == 0 else { return nil }
-        if let existing = try find(key.identity) { return existing }
-        throw StoreError(
-            .unavailable,
-            "\(connection.path): another record has the number of \(key.id); try again")
+        guard connection.changes == 1 else {
+            throw StoreError(
+                .unavailable,
+                "\(connection.path): another record has the number of \(key.id); try again")
+        }
+        try index.put(hash, key.id.sequence)
+        if key.isLocked { try note(key.id.sequence) }
+        return nil
     }
 
     /// Puts a record in the place of that version; false if the row is not at it.
@@ -110,11 +122,17 @@ final class Records {
 
     /// The record of an identity.
     func find(_ identity: Identity) throws(StoreError) -> IdempotencyKey? {
-        scratch.clear(reserving: 16)
-        unsafe byIdentity.bind(blob: 1, scratch.keep(hash(identity.bytes)))
-        defer { byIdentity.reset() }
-        guard try byIdentity.step() else { return nil }
-        let key = try read(byIdentity)
+        try find(identity, IdentityIndex.Hash(words: hash(identity.bytes)))
+    }
+
+    private func find(
+        _ identity: Identity, _ hash: IdentityIndex.Hash
+    ) throws(StoreError) -> IdempotencyKey? {
+        guard let sequence = try index.sequence(of: hash) else { return nil }
+        bySequence.bind(1, sequence)
+        defer { bySequence.reset() }
+        guard try bySequence.step() else { return nil }
+        let key = try read(bySequence)
         guard key.identity == identity else {
             throw StoreError(
                 .corrupt, "\(connection.path): \(key.id) has the hash of another identity")
@@ -143,18 +161,30 @@ final class Records {
 
     /// Turns what expired into tombstones and removes those whose time is over.
     func remove(at now: Timestamp, limit: Int) throws(StoreError) -> Int {
-        var rows: [(sequence: Int64, isGone: Bool)] = []
+        var rows: [(sequence: Int64, gone: IdentityIndex.Hash?)] = []
         due.bind(1, now)
         due.bind(2, Int64(limit))
-        while try due.step() { rows.append((due.integer(0), due.integer(1) <= now.microseconds)) }
-        due.reset()
+        defer { due.reset() }
+        while try due.step() {
+            let isGone = due.integer(1) <= now.microseconds
+            let identity = Identity(scope: due.bytes(2), keyBytes: due.bytes(3))
+            let gone = isGone ? IdentityIndex.Hash(words: hash(identity.bytes)) : nil
+            rows.append((due.integer(0), gone))
+        }
         for row in rows {
-            let statement = row.isGone ? removal : tombstone
+            let statement = row.gone == nil ? tombstone : removal
             statement.bind(1, row.sequence)
-            if !row.isGone { statement.bind(2, now) }
+            if row.gone == nil { statement.bind(2, now) }
             try statement.run()
+            if let gone = row.gone { index.remove(gone) }
         }
         return rows.count
+    }
+
+    /// Prepares the file for the next start. In the last transaction.
+    func finish() throws(StoreError) {
+        _ = try noteUnfinished(isForced: false)
+        try index.finish()
     }
 
     /// Notes in the file below which number no row is locked.
@@ -195,18 +225,16 @@ extension Records {
         )
         insertion.bind(1, key.id.sequence)
         unsafe insertion.bind(text: 2, scratch.keep(key.id))
-        unsafe insertion.bind(blob: 3, scratch.keep(hash(identity)))
-        unsafe insertion.bind(text: 4, scratch.keep(text, count: text.count))
-        unsafe insertion.bind(blob: 5, scratch.keep(scope, count: scope.count))
+        unsafe insertion.bind(text: 3, scratch.keep(text, count: text.count))
+        unsafe insertion.bind(blob: 4, scratch.keep(scope, count: scope.count))
         let fingerprint = key.fingerprint.encoded
-        unsafe insertion.bind(blob: 6, scratch.keep(fingerprint, count: fingerprint.count))
-        insertion.bind(7, key.createdAt)
-        unsafe insertion.bind(text: 8, scratch.keep(key.requestMethod))
-        unsafe insertion.bind(text: 9, scratch.keep(key.requestPath))
-        unsafe insertion.bind(text: 10, scratch.keep(params))
-        bindState(of: key, to: insertion, from: 11)
-        try bindReply(of: key, to: insertion, from: 21)
-        if connection.changes == 1, key.isLocked { try note(key.id.sequence) }
+        unsafe insertion.bind(blob: 5, scratch.keep(fingerprint, count: fingerprint.count))
+        insertion.bind(6, key.createdAt)
+        unsafe insertion.bind(text: 7, scratch.keep(key.requestMethod))
+        unsafe insertion.bind(text: 8, scratch.keep(key.requestPath))
+        unsafe insertion.bind(text: 9, scratch.keep(params))
+        bindState(of: key, to: insertion, from: 10)
+        try bindReply(of: key, to: insertion, from: 20)
     }
 
     private func change(
@@ -319,8 +347,8 @@ private enum SQL {
 
     static let insert = """
         INSERT INTO idempotency_keys
-            (sequence, id, identity, \(list(Array(request.dropFirst()))), \(list(state)), reap_at)
-        VALUES (\((1...23).map { "?\($0)" }.joined(separator: ", ")), ?19)
+            (sequence, id, \(list(Array(request.dropFirst()))), \(list(state)), reap_at)
+        VALUES (\((1...22).map { "?\($0)" }.joined(separator: ", ")), ?18)
         ON CONFLICT DO NOTHING
         """
 
@@ -334,7 +362,7 @@ private enum SQL {
         select + " WHERE sequence >= ?1 AND locked_at IS NOT NULL ORDER BY sequence LIMIT ?2"
 
     static let due = """
-        SELECT sequence, tombstone_until FROM idempotency_keys
+        SELECT sequence, tombstone_until, scope, idempotency_key FROM idempotency_keys
         WHERE reap_at <= ?1 ORDER BY reap_at LIMIT ?2
         """
 

@@ -12,7 +12,6 @@ enum Schema {
         CREATE TABLE idempotency_keys (
             sequence INTEGER PRIMARY KEY,
             id TEXT NOT NULL,
-            identity BLOB NOT NULL,
             idempotency_key TEXT NOT NULL,
             scope BLOB NOT NULL,
             fingerprint BLOB NOT NULL,
@@ -35,12 +34,13 @@ enum Schema {
             response_headers BLOB,
             response_body BLOB
         );
-        CREATE UNIQUE INDEX idempotency_keys_identity ON idempotency_keys (identity);
         CREATE INDEX idempotency_keys_reap_at ON idempotency_keys (reap_at)
             WHERE reap_at IS NOT NULL;
+        CREATE TABLE idempotency_identities (identity BLOB PRIMARY KEY, sequence INTEGER NOT NULL)
+            WITHOUT ROWID;
         CREATE TABLE idempotency_store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
         INSERT INTO idempotency_store VALUES
-            ('identity_key', randomblob(16)), ('unfinished_from', 0);
+            ('identity_key', randomblob(16)), ('unfinished_from', 0), ('unindexed_from', 0);
         """
     ]
 

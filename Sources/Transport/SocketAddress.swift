@@ -1,4 +1,3 @@
-import CTransport
 import Glibc
 
 /// Where to listen: a TCP address in numbers, or the path of a Unix socket.

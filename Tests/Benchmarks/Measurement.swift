@@ -90,7 +90,8 @@ struct Measurement {
         return Sample(
             load: load, cpuMicroseconds: Double(used) / 1000 / Double(max(1, load.completed)),
             memoryBytes: candidate.processes.memoryBytes(), wrongExecutions: wrong,
-            disturbance: max(0, Double(elsewhere)) / (load.seconds * 1e9 * Double(site.cores)))
+            disturbance: min(
+                1, max(0, Double(elsewhere)) / (load.seconds * 1e9 * Double(site.cores))))
     }
 }
 

@@ -48,7 +48,9 @@ import Testing
     }
 
     @Test(arguments: ["/plain/a", "/orders"])
-    func `bytes after an answer belong to nobody`(target: String) throws {
+    func `an answer with bytes after it is refused, and they belong to nobody`(target: String)
+        throws
+    {
         try Site.run { site in
             site.origin.on(target) { exchange in
                 try exchange.readBody()

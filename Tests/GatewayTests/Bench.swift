@@ -1,8 +1,9 @@
 import HTTP
 import Idempotency
-import Synchronization
+import JSON
 import Telemetry
 import TestSupport
+import Testing
 
 @testable import Gateway
 
@@ -16,18 +17,21 @@ import TestSupport
     let upstream: ScriptedUpstream
     let timers = ManualTimers()
     let store: FaultyStore
-    let clock = TestClock()
+    let clock = ManualClock(at: Timestamp(microseconds: 1_800_000_000_000_000))
     let metrics = Metrics()
     let gateway: GatewayHandler
     let keys: IdempotencyKeyService
+    let log: Log
 
     /// - Parameters:
     ///   - keys: How the route treats keys; nil for a plain route.
     ///   - host: What becomes of `Host`.
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
-        host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil
+        host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
+        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1)
     ) throws {
+        self.log = log
         self.upstream = upstream
         let pattern = try PathPattern(path)
         let route = Route(
@@ -40,8 +44,7 @@ import TestSupport
         store = FaultyStore(InMemoryStore(now: { clock.now }))
         keys = IdempotencyKeyService(store: store, now: { clock.now })
         gateway = GatewayHandler(
-            table: table, clients: [upstream], keys: keys, timers: timers,
-            log: Log(level: .error, access: false, to: -1, accessTo: -1),
+            table: table, clients: [upstream], keys: keys, timers: timers, log: log,
             metrics: GatewayMetrics(metrics, table: table))
     }
 
@@ -51,6 +54,18 @@ import TestSupport
     ) async throws -> RecordingResponseWriter {
         try await gateway.respond(to: request, through: writer)
         return writer
+    }
+
+    /// Something about the answer to a request.
+    func answer<Result: Sendable>(
+        to request: Request, _ body: (RecordingResponseWriter) -> Result
+    ) async throws -> Result {
+        body(try await send(request))
+    }
+
+    /// What the answer to a request says of its key.
+    func keyStatus(of request: Request) async throws -> String? {
+        try await send(request).field("Idempotency-Status")
     }
 
     /// Sends a request that is answered later.
@@ -86,62 +101,47 @@ extension Request {
     }
 }
 
-extension ManualTimers: Timers {
-    package func after(
-        _ delay: Duration, _ action: @escaping () -> Void
-    ) -> any ScheduledTimer { set(delay, action) }
+extension KeyRules {
+    /// The defaults, by `Authorization`.
+    static var plain: KeyRules { KeyRules(scope: .fields([.authorization])) }
+
+    /// The defaults but for a change.
+    static func with(_ change: (inout KeyRules) -> Void) -> KeyRules {
+        var rules = plain
+        change(&rules)
+        return rules
+    }
 }
 
-extension ManualTimers.Timer: ScheduledTimer {}
-
-/// A wall clock that stands still until it is moved.
-final class TestClock: Sendable {
-    private let time = Mutex(Timestamp(microseconds: 1_800_000_000_000_000))
-
-    var now: Timestamp { time.withLock { $0 } }
-
-    func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
+extension Bench {
+    /// Changes that the store was asked for so far.
+    var rowsWritten: Int { store.statistics.rows }
 }
 
-/// A store that fails when it is told to.
-final class FaultyStore: IdempotencyStore {
-    private let inner: InMemoryStore
-    private let failing = Mutex((inserts: false, replaces: false))
-
-    init(_ inner: InMemoryStore) { self.inner = inner }
-
-    /// Makes claims, or conclusions, fail from now on.
-    func fail(inserts: Bool, replaces: Bool) { failing.withLock { $0 = (inserts, replaces) } }
-
-    private static let error = StoreError(.unavailable, "scripted")
-
-    var isExclusive: Bool { true }
-    var isAvailable: Bool { failing.withLock { !$0.inserts } }
-    var statistics: StoreStatistics { inner.statistics }
-
-    func insert(_ key: IdempotencyKey) async throws(StoreError) -> Insertion {
-        if failing.withLock({ $0.inserts }) { throw Self.error }
-        return try await inner.insert(key)
+extension RecordingResponseWriter {
+    /// Checks that the answer is this problem document.
+    func expectProblem(
+        _ name: String, _ status: UInt16, executed: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        #expect(self.status == status, sourceLocation: sourceLocation)
+        #expect(field("Content-Type") == "application/problem+json", sourceLocation: sourceLocation)
+        #expect(field("Cache-Control") == "no-store", sourceLocation: sourceLocation)
+        let document = try? JSON.parse(body[...])
+        #expect(document?["type"]?.string == "urn:oncegate:\(name)", sourceLocation: sourceLocation)
+        #expect(document?["status"]?.integer == Int(status), sourceLocation: sourceLocation)
+        #expect(document?["executed"]?.string == executed, sourceLocation: sourceLocation)
+        #expect(document?["title"]?.string?.isEmpty == false, sourceLocation: sourceLocation)
+        #expect(document?["detail"]?.string?.isEmpty == false, sourceLocation: sourceLocation)
     }
+}
 
-    func find(_ identity: Identity) async throws(StoreError) -> Lookup {
-        try await inner.find(identity)
+extension ScriptedUpstream.Script {
+    /// An answer that is cut within its body.
+    static func cutBody(_ reason: UpstreamError.Reason) -> ScriptedUpstream.Script {
+        var script = ScriptedUpstream.Script(200, body: "half")
+        script.head.framing = .length(8)
+        script.cut = UpstreamError(reason, effect: .possible, detail: "scripted")
+        return script
     }
-
-    func find(_ id: KeyID) async throws(StoreError) -> Lookup { try await inner.find(id) }
-
-    func replace(
-        _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
-    ) async throws(StoreError) -> Replacement {
-        if failing.withLock({ $0.replaces }) { throw Self.error }
-        return try await inner.replace(key, expecting: version)
-    }
-
-    func unfinished(
-        after id: KeyID?, limit: Int
-    ) async throws(StoreError) -> [IdempotencyKey] {
-        try await inner.unfinished(after: id, limit: limit)
-    }
-
-    func remove(limit: Int) async throws(StoreError) -> Int { try await inner.remove(limit: limit) }
 }

@@ -2,10 +2,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <sys/types.h>
 
 /* epoll's flags, whose C enum does not come through as integers. */
 static inline uint32_t ctransport_epollin(void) { return EPOLLIN; }
@@ -20,8 +17,8 @@ static inline uint32_t ctransport_epollexclusive(void) { return EPOLLEXCLUSIVE; 
 int ctransport_epoll_create(void);
 /* An eventfd that does not block and is closed on exec. */
 int ctransport_eventfd(void);
-/* accept4: the new socket does not block and is closed on exec. */
-int ctransport_accept(int listener, struct sockaddr_storage *peer);
+/* accept4: the new socket does not block and is closed on exec. `peer` is a sockaddr_storage. */
+int ctransport_accept(int listener, void *peer);
 /* A stream socket that does not block and is closed on exec. */
 int ctransport_socket(int family);
 

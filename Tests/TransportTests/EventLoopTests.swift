@@ -1,0 +1,180 @@
+import Glibc
+import Testing
+
+@testable import Transport
+
+@Suite struct EventLoopTests {
+    /// Two connected sockets that do not block.
+    private static func pair() -> (Int32, Int32) {
+        var ends: [Int32] = [-1, -1]
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
+        #expect(socketpair(AF_UNIX, kind, 0, &ends) == 0)
+        return (ends[0], ends[1])
+    }
+
+    private func withLoop<Result: Sendable>(
+        _ body: @Sendable (isolated EventLoop) async throws -> Result
+    ) async rethrows -> Result {
+        let loop = EventLoop(name: "test")
+        defer { loop.stop() }
+        return try await loop.run(body)
+    }
+
+    @Test func `code on a loop stays on its thread across waits`() async {
+        let threads = await withLoop { loop in
+            var threads: [UInt] = []
+            for _ in 0..<3 {
+                threads.append(UInt(pthread_self()))
+                await loop.reactor.sleep(for: .milliseconds(1))
+            }
+            return threads
+        }
+        #expect(Set(threads).count == 1)
+    }
+
+    @Test func `what one end writes the other end reads`() async throws {
+        let (near, far) = Self.pair()
+        let text = try await withLoop { loop in
+            let sender = try #require(ByteStream(adopting: near, on: loop.reactor))
+            let receiver = try #require(ByteStream(adopting: far, on: loop.reactor))
+            try await sender.write(
+                Array("hello, ".utf8), Array("world".utf8)[...], idle: .seconds(5))
+            sender.endWriting()
+            var bytes: [UInt8] = []
+            while true {
+                let more = try await receiver.read(
+                    atMost: 4, until: loop.reactor.now + .seconds(5))
+                if more.isEmpty { break }
+                bytes += more
+            }
+            return String(decoding: bytes, as: UTF8.self)
+        }
+        #expect(text == "hello, world")
+    }
+
+    @Test func `a writer waits for a reader, and loses nothing`() async throws {
+        let (near, far) = Self.pair()
+        let sum = try await withLoop { loop in
+            let sender = try #require(ByteStream(adopting: near, on: loop.reactor))
+            let receiver = try #require(ByteStream(adopting: far, on: loop.reactor))
+            loop.start {
+                let block = [UInt8](repeating: 1, count: 1 << 20)
+                for _ in 0..<8 { try? await sender.write(block, idle: .seconds(5)) }
+                sender.close()
+            }
+            var sum = 0
+            while true {
+                let more = try await receiver.read(
+                    atMost: 64 << 10, until: loop.reactor.now + .seconds(5))
+                if more.isEmpty { break }
+                sum += more.count
+            }
+            return sum
+        }
+        #expect(sum == 8 << 20)
+    }
+
+    @Test func `a read that nobody answers ends at its deadline`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        await #expect(throws: StreamError.timeout) {
+            try await withLoop { loop in
+                let stream = try #require(ByteStream(adopting: near, on: loop.reactor))
+                _ = try await stream.read(atMost: 1, until: loop.reactor.now + .milliseconds(5))
+            }
+        }
+    }
+
+    @Test func `a write that nobody takes ends after the idle time`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        await #expect(throws: StreamError.timeout) {
+            try await withLoop { loop in
+                let stream = try #require(ByteStream(adopting: near, on: loop.reactor))
+                let block = [UInt8](repeating: 1, count: 4 << 20)
+                try await stream.write(block, idle: .milliseconds(5))
+            }
+        }
+    }
+
+    @Test func `closing a stream resumes whoever waits on it`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        await #expect(throws: StreamError.closed) {
+            try await withLoop { loop in
+                let stream = try #require(ByteStream(adopting: near, on: loop.reactor))
+                loop.start { stream.close() }
+                _ = try await stream.read(atMost: 1, until: nil)
+            }
+        }
+    }
+
+    @Test func `answers from other threads all arrive, coalesced or not`() async {
+        let sum = await withLoop { loop in
+            var sum = 0
+            for round in 0..<200 {
+                sum += await withUnsafeContinuation { continuation in
+                    Thread.start(name: "answer") {
+                        if round.isMultiple(of: 2) {
+                            EventLoop.coalescingWakeups { continuation.resume(returning: 1) }
+                        } else {
+                            continuation.resume(returning: 1)
+                        }
+                    }
+                }
+            }
+            return sum
+        }
+        #expect(sum == 200)
+    }
+}
+
+@Suite struct ListenerTests {
+    @Test func `the kernel picks a port, which all loops share`() throws {
+        let sockets = try ListeningSockets(.ip(host: "127.0.0.1", port: 0), count: 3)
+        guard case .ip(_, let port) = sockets.address else {
+            Issue.record("not an IP address")
+            return
+        }
+        #expect(port != 0)
+    }
+
+    @Test(arguments: [
+        (SocketAddress.ip(host: "127.0.0.1", port: 80), "127.0.0.1:80"),
+        (.ip(host: "::1", port: 8080), "[::1]:8080"),
+        (.unix(path: "/run/o.sock"), "unix:/run/o.sock"),
+    ]) func `an address reads as it is configured`(address: SocketAddress, text: String) {
+        #expect(address.description == text)
+    }
+
+    @Test func `an address that is not this machine's is refused with a reason`() {
+        let error = #expect(throws: ListenError.self) {
+            _ = try ListeningSockets(.ip(host: "203.0.113.1", port: 0), count: 1)
+        }
+        #expect(error?.reason.contains("does not have that address") == true)
+    }
+
+    @Test func `a file that is no socket is left alone`() throws {
+        var path = Array("/tmp/oncegate-test.XXXXXX".utf8CString)
+        let descriptor = mkstemp(&path)
+        let name = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer {
+            close(descriptor)
+            unlink(name)
+        }
+        let error = #expect(throws: ListenError.self) {
+            _ = try ListeningSockets(.unix(path: name), count: 1)
+        }
+        #expect(error?.reason.contains("is not a socket") == true)
+        #expect(access(name, F_OK) == 0)
+    }
+
+    @Test func `a dead process's socket is replaced, a living one's is not`() throws {
+        let path = "/tmp/oncegate-test-\(getpid()).sock"
+        defer { unlink(path) }
+        do { _ = try ListeningSockets(.unix(path: path), count: 1) }
+        let alive = try ListeningSockets(.unix(path: path), count: 2)
+        #expect(throws: ListenError.self) { _ = try ListeningSockets(.unix(path: path), count: 1) }
+        _ = alive.address
+    }
+}
