@@ -95,6 +95,14 @@ import Testing
         #expect(result.output.contains("oncegate"))
     }
 
+    @Test func `the demo places no order twice and shows it in plain lines in a pipe`() throws {
+        let result = try runOncegate(["demo"])
+        #expect(result.exit == .code(0), "\(result)")
+        #expect(result.output.contains("No order was placed twice."))
+        #expect(result.output.contains("kill -9 after"))
+        #expect(!result.output.contains("\u{1B}") && !result.output.contains("\r"))
+    }
+
     @Test func `a secret of the configuration is in no output`() throws {
         let directory = try TemporaryDirectory()
         let secret = try directory.write("token", "s3cr3t-token\n")
