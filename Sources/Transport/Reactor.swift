@@ -126,7 +126,7 @@ package protocol ReadinessObserver: AnyObject {
     /// Suspends the task for that long.
     package func sleep(for duration: Duration) async {
         unsafe await withUnsafeContinuation { continuation in
-            unsafe arm(timer { unsafe continuation.resume() }, at: now + duration)
+            arm(timer { unsafe continuation.resume() }, at: now + duration)
         }
     }
 
