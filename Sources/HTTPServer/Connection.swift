@@ -61,7 +61,11 @@ final class Connection {
         while true {
             let wasIdle = parser.isIdle
             do throws(RequestError) {
-                if let head = try parseInput() { return head }
+                switch try parseInput() {
+                case .head(let head): return head
+                case .ended: return nil
+                case .incomplete: break
+                }
             } catch {
                 await refuse(error.status, error.reason)
                 return nil
@@ -70,7 +74,7 @@ final class Connection {
                 isIdle = false
                 if !isFirst { deadline = server.reactor.now + options.requestHead }
             }
-            switch await waitForInput(until: deadline) {
+            switch await stream.watch.waitUntilReadable(until: deadline) {
             case .ready: continue
             case .cancelled: return nil
             case .timeout:
@@ -80,43 +84,32 @@ final class Connection {
         }
     }
 
+    private enum Input {
+        case head(RequestHead)
+        /// More has to be waited for.
+        case incomplete
+        /// Nothing more will come.
+        case ended
+    }
+
     /// Parses what was received already, then what there is to receive.
-    /// - Returns: nil when more has to be waited for, or nothing more will come.
-    private func parseInput() throws(RequestError) -> RequestHead? {
+    private func parseInput() throws(RequestError) -> Input {
         if !input.isEmpty {
             let bytes = input
             let (consumed, head) = try parser.parse(bytes.span.extracting(inputStart...))
             take(consumed)
-            if head != nil { return head }
+            if let head { return .head(head) }
         }
         let scratch = unsafe server.reactor.scratch
-        guard case .bytes(let count) = unsafe stream.receive(into: scratch) else { return nil }
-        let received = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
-        let bytes = unsafe received.bindMemory(to: UInt8.self)
-        let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: bytes))
-        if consumed < count { unsafe input = Array(received[consumed...]) }
-        return head
-    }
-
-    /// Waits for more, or finds that there will be none.
-    private func waitForInput(until deadline: Instant) async -> Wake {
-        if stream.watch.isReadable {
-            // Not drained although nothing could be parsed: the end, or a full scratch.
-            return stream.watch.hasEnded || stream.watch.hasFailed ? endOfInput() : .ready
-        }
-        return await stream.watch.waitUntilReadable(until: deadline)
-    }
-
-    private func endOfInput() -> Wake {
-        var probe: UInt8 = 0
-        let received = unsafe withUnsafeMutableBytes(of: &probe) { unsafe stream.receive(into: $0) }
-        switch received {
-        case .bytes:
-            input = [probe]
-            inputStart = 0
-            return .ready
-        case .nothingYet: return .ready
-        case .end, .failed: return .cancelled
+        switch unsafe stream.receive(into: scratch) {
+        case .nothingYet: return .incomplete
+        case .end, .failed: return .ended
+        case .bytes(let count):
+            let received = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
+            let bytes = unsafe received.bindMemory(to: UInt8.self)
+            let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: bytes))
+            if consumed < count { unsafe input = Array(received[consumed...]) }
+            return head.map { .head($0) } ?? .incomplete
         }
     }
 

@@ -57,12 +57,17 @@ package import Transport
     private func closed(_ connection: Connection) {
         connections[ObjectIdentifier(connection)] = nil
         places.release()
-        guard connections.isEmpty, let continuation = unsafe drained else { return }
+        if connections.isEmpty { resumeDrain() }
+    }
+
+    private func resumeDrain() {
+        guard let continuation = unsafe drained else { return }
         unsafe drained = nil
         unsafe continuation.resume()
     }
 
-    /// Stops accepting, closes what idles, lets what runs end within `limit`, then cuts it.
+    /// Stops accepting, closes what idles, lets what runs end within `limit`, then cuts its
+    /// connections and returns.
     ///
     /// - Returns: how many connections were cut.
     package func drain(within limit: Duration) async -> Int {
@@ -75,6 +80,8 @@ package import Transport
             guard let self else { return }
             cut = connections.count
             for connection in connections.values { connection.cut() }
+            // Work that goes on without its client is not waited for any longer.
+            resumeDrain()
         }
         reactor.arm(timer, at: reactor.now + limit)
         unsafe await withUnsafeContinuation { unsafe drained = unsafe $0 }

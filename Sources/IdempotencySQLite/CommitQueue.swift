@@ -83,7 +83,7 @@ final class CommitQueue: Sendable {
     func end() {
         records.withLock { records in
             _ = try? records?.transaction { () throws(StoreError) in
-                _ = try records?.noteUnfinished(isForced: false)
+                try records?.finish()
             }
             records = nil
         }

@@ -23,10 +23,14 @@ public final class SQLiteStore: IdempotencyStore {
         public var durability = Durability.full
         /// Calls that may wait for their turn; further ones fail as `unavailable` at once.
         public var queueLimit = 16_384
-        /// Bytes of the file that are kept in memory.
-        public var cacheBytes = 64 << 20
+        /// Bytes of the file that are kept in memory. The kernel keeps more; SQLite walks through
+        /// all of its own at commits that split a page.
+        public var cacheBytes = 16 << 20
         /// After how many pages of 4 KiB the write-ahead log is carried over into the file.
         public var checkpointPages = 16_384
+        /// How many changes of the identities' index are kept in memory, where 40 bytes each are
+        /// taken; twice as many rows are read at start.
+        public var unindexed = 16_384
         /// Told to resume the callers of a batch, all at once.
         public var deliver: @Sendable (_ resumeAll: () -> Void) -> Void = { $0() }
         /// The store's clock.
@@ -52,7 +56,8 @@ public final class SQLiteStore: IdempotencyStore {
         try connection.run("PRAGMA temp_store = MEMORY")
         try connection.run("PRAGMA wal_autocheckpoint = \(options.checkpointPages)")
         try Schema.prepare(connection, durability: options.durability)
-        let queue = CommitQueue(try Records(connection), options)
+        let queue = CommitQueue(
+            try Records(connection, unindexed: options.unindexed), options)
         thread = try StoreThread { queue.commit() }
         self.queue = queue
     }

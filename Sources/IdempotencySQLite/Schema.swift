@@ -1,7 +1,8 @@
 private import CIdempotencySQLite
 internal import Idempotency
 
-/// The tables, and how a file of an older version gets them.
+/// The tables, and how a file of an older version gets them. Who looks into the file finds the
+/// records by the contract's names in the view `idempotency_keys`.
 enum Schema {
     /// Marks the file as ours: `OGK1`.
     static let applicationID: Int64 = 0x4F47_4B31
@@ -9,10 +10,9 @@ enum Schema {
     /// What leads from each version to the next, the first from an empty file.
     static let migrations = [
         """
-        CREATE TABLE idempotency_keys (
+        CREATE TABLE idempotency_records (
             sequence INTEGER PRIMARY KEY,
             id TEXT NOT NULL,
-            identity BLOB NOT NULL,
             idempotency_key TEXT NOT NULL,
             scope BLOB NOT NULL,
             fingerprint BLOB NOT NULL,
@@ -31,16 +31,23 @@ enum Schema {
             expires_at INTEGER,
             tombstone_until INTEGER,
             reap_at INTEGER,
-            response_code INTEGER,
-            response_headers BLOB,
+            reply INTEGER
+        );
+        CREATE TABLE idempotency_replies (
+            reply INTEGER PRIMARY KEY,
+            response_code INTEGER NOT NULL,
+            response_headers BLOB NOT NULL,
             response_body BLOB
         );
-        CREATE UNIQUE INDEX idempotency_keys_identity ON idempotency_keys (identity);
-        CREATE INDEX idempotency_keys_reap_at ON idempotency_keys (reap_at)
+        CREATE VIEW idempotency_keys AS
+            SELECT * FROM idempotency_records LEFT JOIN idempotency_replies USING (reply);
+        CREATE INDEX idempotency_records_reap_at ON idempotency_records (reap_at)
             WHERE reap_at IS NOT NULL;
+        CREATE TABLE idempotency_identities (identity BLOB PRIMARY KEY, sequence INTEGER NOT NULL)
+            WITHOUT ROWID;
         CREATE TABLE idempotency_store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
         INSERT INTO idempotency_store VALUES
-            ('identity_key', randomblob(16)), ('unfinished_from', 0);
+            ('identity_key', randomblob(16)), ('unfinished_from', 0), ('unindexed_from', 0);
         """
     ]
 

@@ -93,7 +93,8 @@ package final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Senda
     /// Announces that the loop is about to wait in epoll.
     /// - Returns: false when a job came meanwhile, and it must not.
     func fallAsleep() -> Bool {
-        remote.withLock { remote in
+        guard local.isEmpty else { return false }
+        return remote.withLock { remote in
             remote.isAsleep = remote.jobs.isEmpty
             return remote.isAsleep
         }

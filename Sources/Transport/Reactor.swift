@@ -125,8 +125,8 @@ package protocol ReadinessObserver: AnyObject {
 
     /// Suspends the task for that long.
     package func sleep(for duration: Duration) async {
-        await withUnsafeContinuation { continuation in
-            arm(timer { continuation.resume() }, at: now + duration)
+        unsafe await withUnsafeContinuation { continuation in
+            arm(timer { unsafe continuation.resume() }, at: now + duration)
         }
     }
 

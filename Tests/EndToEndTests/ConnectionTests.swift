@@ -82,6 +82,20 @@ import Testing
         }
     }
 
+    @Test func `an end that comes together with the last bytes holds up nobody`() throws {
+        try Site.run { site in
+            // As long as what is received at a time, twice over: the end is read with no edge.
+            let body = String(repeating: "x", count: 1 << 17)
+            for number in 0..<30 {
+                let client = try site.connect()
+                try client.send(Call(key: "k\(number)") { $0.body = body })
+                client.shutWriting()
+                expectExecuted(try client.response())
+                #expect(try client.remainder() == [])
+            }
+        }
+    }
+
     @Test func `HTTP/1.0 gets one answer with a length and an end`() throws {
         try Site.run { site in
             let client = try site.connect()

@@ -1,7 +1,6 @@
 import HTTP
 import Idempotency
 import JSON
-import Synchronization
 import Telemetry
 import TestSupport
 import Testing
@@ -18,18 +17,21 @@ import Testing
     let upstream: ScriptedUpstream
     let timers = ManualTimers()
     let store: FaultyStore
-    let clock = TestClock()
+    let clock = ManualClock(at: Timestamp(microseconds: 1_800_000_000_000_000))
     let metrics = Metrics()
     let gateway: GatewayHandler
     let keys: IdempotencyKeyService
+    let log: Log
 
     /// - Parameters:
     ///   - keys: How the route treats keys; nil for a plain route.
     ///   - host: What becomes of `Host`.
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
-        host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil
+        host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
+        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1)
     ) throws {
+        self.log = log
         self.upstream = upstream
         let pattern = try PathPattern(path)
         let route = Route(
@@ -42,8 +44,7 @@ import Testing
         store = FaultyStore(InMemoryStore(now: { clock.now }))
         keys = IdempotencyKeyService(store: store, now: { clock.now })
         gateway = GatewayHandler(
-            table: table, clients: [upstream], keys: keys, timers: timers,
-            log: Log(level: .error, access: false, to: -1, accessTo: -1),
+            table: table, clients: [upstream], keys: keys, timers: timers, log: log,
             metrics: GatewayMetrics(metrics, table: table))
     }
 
@@ -98,66 +99,6 @@ extension Request {
         return Request(
             head: head, body: ScriptedBody(body.isEmpty ? [] : [body]), downstream: downstream)
     }
-}
-
-extension ManualTimers: Timers {
-    package func after(
-        _ delay: Duration, _ action: @escaping () -> Void
-    ) -> any ScheduledTimer { set(delay, action) }
-}
-
-extension ManualTimers.Timer: ScheduledTimer {}
-
-/// A wall clock that stands still until it is moved.
-final class TestClock: Sendable {
-    private let time = Mutex(Timestamp(microseconds: 1_800_000_000_000_000))
-
-    var now: Timestamp { time.withLock { $0 } }
-
-    func advance(by duration: Duration) { time.withLock { $0 = $0 + duration } }
-}
-
-/// A store that fails when it is told to.
-final class FaultyStore: IdempotencyStore {
-    private let inner: InMemoryStore
-    private let failing = Mutex((inserts: false, replaces: false))
-
-    init(_ inner: InMemoryStore) { self.inner = inner }
-
-    /// Makes claims, or conclusions, fail from now on.
-    func fail(inserts: Bool, replaces: Bool) { failing.withLock { $0 = (inserts, replaces) } }
-
-    private static let error = StoreError(.unavailable, "scripted")
-
-    var isExclusive: Bool { true }
-    var isAvailable: Bool { failing.withLock { !$0.inserts } }
-    var statistics: StoreStatistics { inner.statistics }
-
-    func insert(_ key: IdempotencyKey) async throws(StoreError) -> Insertion {
-        if failing.withLock({ $0.inserts }) { throw Self.error }
-        return try await inner.insert(key)
-    }
-
-    func find(_ identity: Identity) async throws(StoreError) -> Lookup {
-        try await inner.find(identity)
-    }
-
-    func find(_ id: KeyID) async throws(StoreError) -> Lookup { try await inner.find(id) }
-
-    func replace(
-        _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
-    ) async throws(StoreError) -> Replacement {
-        if failing.withLock({ $0.replaces }) { throw Self.error }
-        return try await inner.replace(key, expecting: version)
-    }
-
-    func unfinished(
-        after id: KeyID?, limit: Int
-    ) async throws(StoreError) -> [IdempotencyKey] {
-        try await inner.unfinished(after: id, limit: limit)
-    }
-
-    func remove(limit: Int) async throws(StoreError) -> Int { try await inner.remove(limit: limit) }
 }
 
 extension KeyRules {

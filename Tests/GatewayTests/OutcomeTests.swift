@@ -216,7 +216,7 @@ import Testing
 
     @Test func `a streamed answer that is not stored still goes out whole`() async throws {
         let bench = try Bench(.init(long(4, framing: .chunked)), keys: .plain)
-        bench.store.fail(inserts: false, replaces: true)
+        bench.store.breakDown([.replace])
         let answer = try await bench.send(.order())
         #expect(answer.isComplete)
         #expect(answer.body.count == 400 << 10)
@@ -280,19 +280,19 @@ import Testing
 @Loop @Suite struct StoreFailureTests {
     @Test func `without a claim nothing is forwarded`() async throws {
         let bench = try Bench(.init(), keys: .plain)
-        bench.store.fail(inserts: true, replaces: true)
+        bench.store.breakDown()
         let answer = try await bench.send(.order())
         answer.expectProblem("store-unavailable", 503, executed: "no")
         #expect(answer.field("Retry-After") == "1")
         #expect(bench.upstream.received.isEmpty)
-        bench.store.fail(inserts: false, replaces: false)
+        bench.store.mend()
         #expect(try await bench.keyStatus(of: .order()) == "executed")
     }
 
     @Test func `a route may forward without protection`() async throws {
         let bench = try Bench(
             .init(.init(201, body: "x")), keys: .with { $0.storeDown = .pass })
-        bench.store.fail(inserts: true, replaces: true)
+        bench.store.breakDown()
         for _ in 0..<2 {
             let answer = try await bench.send(.order())
             #expect(answer.status == 201)
@@ -309,13 +309,56 @@ import Testing
         async throws
     {
         let bench = try Bench(.init(.init(201, body: "x")), keys: .plain)
-        bench.store.fail(inserts: false, replaces: true)
+        bench.store.breakDown([.replace])
         let first = try await bench.send(.order())
         #expect(first.status == 201)
         #expect(first.text == "x")
         #expect(first.field("Idempotency-Status") == "unsaved")
         let retry = try await bench.send(.order())
         #expect(retry.text == "x")
+        bench.store.mend()
+        #expect(await bench.keys.retryUnsaved() == 0)
+        #expect(try await bench.keyStatus(of: .order()) == "replayed")
         #expect(bench.upstream.received.count == 1)
+    }
+
+    @Test func `an unknown outcome that cannot be stored is never executed again`() async throws {
+        let bench = try Bench(.init(.silent()), keys: .plain)
+        bench.store.breakDown([.replace])
+        let first = try await bench.send(.order())
+        first.expectProblem("outcome-unknown", 502, executed: "unknown")
+        #expect(first.field("Idempotency-Status") == "unsaved")
+        bench.store.mend()
+        _ = await bench.keys.retryUnsaved()
+        #expect(try await bench.keyStatus(of: .order()) == "unknown")
+        #expect(bench.upstream.received.count == 1)
+    }
+
+    @Test func `a release that cannot be stored frees the key all the same`() async throws {
+        let bench = try Bench(
+            ScriptedUpstream { $0 == 0 ? .failing(.unreachable, effect: .none) : .init(201) },
+            keys: .plain)
+        bench.store.breakDown([.replace])
+        let first = try await bench.send(.order())
+        first.expectProblem("upstream-unreachable", 502, executed: "no")
+        bench.store.mend()
+        #expect(try await bench.keyStatus(of: .order()) == "executed")
+    }
+
+    @Test func `those who wait for a claim that fails are refused, and nobody is forwarded`()
+        async throws
+    {
+        let bench = try Bench(.init(), keys: .plain)
+        bench.store.breakDown([.insert])
+        bench.store.hold()
+        let all = [bench.begin(.order()), bench.begin(.order())]
+        await bench.store.untilHeld(1)
+        await bench.settle()
+        bench.store.letGo()
+        for (writer, task) in all {
+            try await task.value
+            writer.expectProblem("store-unavailable", 503, executed: "no")
+        }
+        #expect(bench.upstream.received.isEmpty)
     }
 }

@@ -26,9 +26,12 @@ func execute(_ sql: String, _ path: String) throws {
 func read(_ path: String) throws -> [UInt8] {
     guard let file = fopen(path, "r") else { throw FileFailure(code: errno) }
     defer { fclose(file) }
-    var bytes = [UInt8](repeating: 0, count: 1 << 22)
-    let count = fread(&bytes, 1, bytes.count, file)
-    return Array(bytes.prefix(count))
+    var bytes: [UInt8] = []
+    var part = [UInt8](repeating: 0, count: 1 << 20)
+    while case let count = fread(&part, 1, part.count, file), count > 0 {
+        bytes += part.prefix(count)
+    }
+    return bytes
 }
 
 func write(_ bytes: [UInt8], _ path: String) throws {

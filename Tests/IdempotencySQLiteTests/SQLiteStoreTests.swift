@@ -144,7 +144,7 @@ struct SQLiteStoreTests {
                 _ = try await service.create(.sample("good"), policy: KeyPolicy())
             }
             try execute(
-                "UPDATE idempotency_keys SET fingerprint = x'ff' WHERE idempotency_key = 'bad'",
+                "UPDATE idempotency_records SET fingerprint = x'ff' WHERE idempotency_key = 'bad'",
                 path)
             let store = try SQLiteStore(path: path)
             async let bad = store.find(KeyRequest.sample("bad").identity)

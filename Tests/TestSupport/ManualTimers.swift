@@ -1,7 +1,8 @@
+package import Gateway
+
 /// Timers whose time passes when the test says so. They belong to one actor.
-package final class ManualTimers {
-    /// A timer that was set.
-    package final class Timer {
+package final class ManualTimers: Timers {
+    private final class Timer: ScheduledTimer {
         fileprivate let due: UInt64
         fileprivate var action: (() -> Void)?
 
@@ -10,7 +11,7 @@ package final class ManualTimers {
             self.action = action
         }
 
-        package func cancel() { action = nil }
+        func cancel() { action = nil }
     }
 
     /// Nanoseconds since the test began.
@@ -23,8 +24,9 @@ package final class ManualTimers {
     /// The number of timers that are set.
     package var pending: Int { timers.count { $0.action != nil } }
 
-    /// Sets a timer.
-    package func set(_ delay: Duration, _ action: @escaping () -> Void) -> Timer {
+    package func after(
+        _ delay: Duration, _ action: @escaping () -> Void
+    ) -> any ScheduledTimer {
         let (seconds, attoseconds) = delay.components
         let nanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         let timer = Timer(now + nanoseconds, action)

@@ -38,12 +38,12 @@ import Testing
             let sender = try #require(ByteStream(adopting: near, on: loop.reactor))
             let receiver = try #require(ByteStream(adopting: far, on: loop.reactor))
             try await sender.write(
-                Array("hello, ".utf8), Array("world".utf8)[...], idle: .seconds(5))
+                Array("hello, ".utf8), Array("world".utf8)[...], idle: .seconds(60))
             sender.endWriting()
             var bytes: [UInt8] = []
             while true {
                 let more = try await receiver.read(
-                    atMost: 4, until: loop.reactor.now + .seconds(5))
+                    atMost: 4, until: loop.reactor.now + .seconds(60))
                 if more.isEmpty { break }
                 bytes += more
             }
@@ -59,13 +59,13 @@ import Testing
             let receiver = try #require(ByteStream(adopting: far, on: loop.reactor))
             loop.start {
                 let block = [UInt8](repeating: 1, count: 1 << 20)
-                for _ in 0..<8 { try? await sender.write(block, idle: .seconds(5)) }
+                for _ in 0..<8 { try? await sender.write(block, idle: .seconds(60)) }
                 sender.close()
             }
             var sum = 0
             while true {
                 let more = try await receiver.read(
-                    atMost: 64 << 10, until: loop.reactor.now + .seconds(5))
+                    atMost: 64 << 10, until: loop.reactor.now + .seconds(60))
                 if more.isEmpty { break }
                 sum += more.count
             }

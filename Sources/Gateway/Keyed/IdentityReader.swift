@@ -6,7 +6,6 @@ import JSON
 /// Takes the identity of requests: who asks, and what for. One for each event loop.
 final class IdentityReader {
     private let hasher = SHA256Hasher()
-    private var scratch: [UInt8] = []
 
     /// The hash of the fields that say who asks; empty where all share their keys.
     ///
@@ -14,12 +13,14 @@ final class IdentityReader {
     /// length, so that no two lists look alike, and an absent field differs from an empty one.
     func scope(_ scope: KeyRules.Scope, of fields: borrowing Fields) -> [UInt8] {
         guard case .fields(let names) = scope else { return [] }
-        scratch.removeAll(keepingCapacity: true)
+        var text: [UInt8] = []
+        text.reserveCapacity(256)
         for name in names {
-            appendCounted(name.spelling[...]) { asciiLowercased($0) }
-            appendValues(of: name, in: fields)
+            appendCount(name.spelling.count, to: &text)
+            for byte in name.spelling { text.append(asciiLowercased(byte)) }
+            appendValues(of: name, in: fields, to: &text)
         }
-        return hasher.digest(scratch[...]).bytes
+        return hasher.digest(text[...]).bytes
     }
 
     /// The digests of what makes the request itself.
@@ -33,11 +34,14 @@ final class IdentityReader {
         fingerprint.append(.path, digest(of: head.path))
         if rules.query, let query = head.query { fingerprint.append(.query, hashed(query)) }
         let mediaType = mediaType(of: head.fields)
-        if !mediaType.isEmpty { fingerprint.append(.mediaType, digest(of: shortened(mediaType))) }
+        if !mediaType.isEmpty {
+            let isUsual = mediaType == Self.json
+            fingerprint.append(.mediaType, isUsual ? Self.jsonDigest : digest(of: mediaType[...]))
+        }
         for name in rules.fields where head.fields.contains(name) {
-            scratch.removeAll(keepingCapacity: true)
-            appendValues(of: name, in: head.fields)
-            fingerprint.append(.field(lowercased(name)), hashed(scratch[...]))
+            var text: [UInt8] = []
+            appendValues(of: name, in: head.fields, to: &text)
+            fingerprint.append(.field(lowercased(name)), hashed(text[...]))
         }
         appendBody(rules, body, mediaType, head.fields, to: &fingerprint)
         return fingerprint
@@ -65,22 +69,24 @@ final class IdentityReader {
         }
     }
 
-    private func appendValues(of name: FieldName, in fields: borrowing Fields) {
-        appendCount(fields.count(of: name))
+    private func appendValues(
+        of name: FieldName, in fields: borrowing Fields, to text: inout [UInt8]
+    ) {
+        appendCount(fields.count(of: name), to: &text)
         var index = fields.firstIndex(of: name)
         while let found = index {
-            appendCounted(fields.value(at: found)) { $0 }
+            let value = fields.value(at: found)
+            appendCount(value.count, to: &text)
+            text += value
             index = fields.firstIndex(of: name, from: found + 1)
         }
     }
 
-    private func appendCounted(_ bytes: ArraySlice<UInt8>, _ map: (UInt8) -> UInt8) {
-        appendCount(bytes.count)
-        for byte in bytes { scratch.append(map(byte)) }
-    }
-
-    private func appendCount(_ count: Int) {
-        for shift in [24, 16, 8, 0] { scratch.append(UInt8(truncatingIfNeeded: count >> shift)) }
+    /// Four bytes, which is more than a head can hold.
+    private func appendCount(_ count: Int, to text: inout [UInt8]) {
+        for shift in stride(from: 24, through: 0, by: -8) {
+            text.append(UInt8(truncatingIfNeeded: count >> shift))
+        }
     }
 }
 
@@ -120,13 +126,9 @@ extension IdentityReader {
     /// Type and subtype in lower case, without parameters.
     private func mediaType(of fields: borrowing Fields) -> [UInt8] {
         guard let value = fields[.contentType] else { return [] }
-        return trimmed(value.prefix { $0 != UInt8(ascii: ";") }).map(asciiLowercased)
-    }
-
-    /// `application/` becomes one byte that no media type has, so that JSON needs no hash.
-    private func shortened(_ mediaType: [UInt8]) -> ArraySlice<UInt8> {
-        guard mediaType.starts(with: Self.application) else { return mediaType[...] }
-        return ([1] + mediaType[Self.application.count...])[...]
+        let type = trimmed(value.prefix { $0 != UInt8(ascii: ";") })
+        if equalsIgnoringCase(type, Self.json[...]) { return Self.json }
+        return type.map(asciiLowercased)
     }
 
     private func isJSON(_ mediaType: [UInt8]) -> Bool {
@@ -138,8 +140,9 @@ extension IdentityReader {
         return !equalsIgnoringCase(coding, Self.identity[...])
     }
 
-    private static let application = Array("application/".utf8)
     private static let json = Array("application/json".utf8)
+    /// What stands for JSON, so that it needs no hash: the length 0 belongs to no other text.
+    private static let jsonDigest: (UInt64, UInt64) = (1, 0)
     private static let jsonSuffix = Array("+json".utf8)
     private static let identity = Array("identity".utf8)
 }

@@ -32,7 +32,10 @@ struct Configuration: Sendable {
         guarded["upstream"] = #""api""#
         guarded["idempotency"] = Self.object(idempotency)
         let routes =
-            self.routes + [#"{"path": "/plain/**", "upstream": "api"}"#, Self.object(guarded)]
+            self.routes + [
+                #"{"path": "/plain/**", "upstream": "api", "limits": {"body": "none"}}"#,
+                Self.object(guarded),
+            ]
         var top = members
         top["listeners"] = top["listeners"] ?? #"[{"address": "127.0.0.1:\#(port)"}]"#
         top["admin"] = top["admin"] ?? #"{"address": "127.0.0.1:\#(adminPort)"}"#

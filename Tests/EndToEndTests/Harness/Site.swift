@@ -50,6 +50,19 @@ final class Site {
         try RawClient(gateway.adminPort).exchange(.get(target))
     }
 
+    /// Asks the admin listener again until the answer's text `isWanted`.
+    func pollAdmin(_ target: String, until isWanted: (String) -> Bool) throws -> WireResponse {
+        let deadline = Deadline()
+        while true {
+            let response = try admin(target)
+            if isWanted(response.text) { return response }
+            if deadline.hasPassed {
+                throw HarnessError("in vain, the last answer: \(response.text)")
+            }
+            _ = Glibc.poll(nil, 0, 10)
+        }
+    }
+
     /// Waits until the gateway takes no connections any more.
     func waitUntilRefused() throws {
         let deadline = Deadline()
