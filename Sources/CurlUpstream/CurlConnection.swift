@@ -70,10 +70,10 @@ import Transport
     }
 
     private func connect() async throws(UpstreamError) {
-        guard unsafe multi.add(easy) else {
-            throw UpstreamError(.unreachable, effect: .none, detail: "libcurl takes no handle")
+        let result = unsafe await withUnsafeContinuation { continuation in
+            unsafe connecting = continuation
+            if unsafe !multi.add(easy) { finishedConnecting(CURLE_FAILED_INIT.rawValue) }
         }
-        let result = unsafe await withUnsafeContinuation { unsafe connecting = unsafe $0 }
         guard result == CURLE_OK.rawValue else {
             let isTimeout = result == CURLE_OPERATION_TIMEDOUT.rawValue
             let text = unsafe String(cString: curl_easy_strerror(CURLcode(result)))

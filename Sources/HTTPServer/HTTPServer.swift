@@ -84,7 +84,11 @@ package import Transport
             resumeDrain()
         }
         reactor.arm(timer, at: reactor.now + limit)
-        unsafe await withUnsafeContinuation { unsafe drained = unsafe $0 }
+        unsafe await withUnsafeContinuation { continuation in
+            // Getting here may take a turn of the loop, in which the last connection may end.
+            guard !connections.isEmpty else { return unsafe continuation.resume() }
+            unsafe drained = unsafe continuation
+        }
         reactor.disarm(timer)
         return cut
     }

@@ -54,7 +54,10 @@ package enum StreamError: Error, Sendable, Hashable {
                 if count < buffer.count { watch.drained() }
                 return .bytes(count)
             }
-            if count == 0 { return .end }
+            if count == 0 {
+                watch.ended()
+                return .end
+            }
             switch errno {
             case EINTR: continue
             case EAGAIN:

@@ -202,16 +202,28 @@ package final class ConnectionLimit: Sendable {
         resume()
     }
 
+    // What resumes the task is set going once it is suspended: nothing can come too early.
+
     private func waitForConnection() async {
-        guard reactor.observeListener(descriptor, by: self) else {
-            return await sleep(.milliseconds(20))
+        unsafe await withUnsafeContinuation { continuation in
+            unsafe waiting = continuation
+            if isClosed {
+                resume()
+            } else if !reactor.observeListener(descriptor, by: self) {
+                armPause(.milliseconds(20))
+            }
         }
-        unsafe await withUnsafeContinuation { unsafe waiting = unsafe $0 }
     }
 
     private func sleep(_ duration: Duration) async {
+        unsafe await withUnsafeContinuation { continuation in
+            unsafe waiting = continuation
+            if isClosed { resume() } else { armPause(duration) }
+        }
+    }
+
+    private func armPause(_ duration: Duration) {
         if let pause { reactor.arm(pause, at: reactor.now + duration) }
-        unsafe await withUnsafeContinuation { unsafe waiting = unsafe $0 }
     }
 
     private func resume() {

@@ -72,6 +72,9 @@ package enum Wake: Sendable {
         if !hasEnded && !hasFailed { isReadable = false }
     }
 
+    /// The end was read, perhaps before its edge came: a loop that polls on would never see that.
+    package func ended() { hasEnded = true }
+
     /// Nothing more can be written for now.
     package func filled() { isWritable = false }
 
@@ -101,7 +104,15 @@ package enum Wake: Sendable {
             waiting.timer = timer
             reactor.arm(timer, at: deadline)
         }
-        return unsafe await withUnsafeContinuation { unsafe waiting.continuation = unsafe $0 }
+        return unsafe await withUnsafeContinuation { continuation in
+            unsafe waiting.continuation = continuation
+            // Getting here may take a turn of the loop, in which everything may have changed.
+            if isCancelled {
+                waiting.resume(.cancelled, reactor)
+            } else if waiting === reader ? isReadable : isWritable {
+                waiting.resume(.ready, reactor)
+            }
+        }
     }
 
     private func timeout(of waiting: Waiting) -> LoopTimer {
@@ -112,6 +123,8 @@ package enum Wake: Sendable {
     package func cancel() {
         guard !isCancelled else { return }
         isCancelled = true
+        // Whoever finds a socket readable tries it again; there is nothing to try any more.
+        isReadable = false
         onFailure = nil
         reactor.ignore(descriptor)
         for waiting in [reader, writer] {

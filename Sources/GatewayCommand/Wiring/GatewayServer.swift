@@ -1,3 +1,4 @@
+import Admin
 import Gateway
 import Glibc
 import Idempotency
@@ -39,6 +40,9 @@ final class GatewayServer: Sendable {
             log: configuration.log.open(), metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
             places: ConnectionLimit(configuration.limits.connections))
+        metrics.observe(shared.keys)
+        metrics.observe(shared.log)
+        metrics.observeProcess(version: Oncegate.version)
         loops = (0..<configuration.loopCount).map { EventLoop(name: "loop-\($0)") }
     }
 
