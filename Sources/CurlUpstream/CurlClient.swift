@@ -8,8 +8,7 @@ package final class CurlClient: UpstreamClient {
     /// Idle connections, the one used last at the end: it is taken first.
     private var idle: [CurlConnection] = []
     private var sweep: LoopTimer?
-    /// The array that heads are written into, one after the other.
-    private var output: [UInt8] = []
+    var output = OutputBuffer()
 
     /// A client of `options.url` on the loop of `multi`.
     package init(_ options: UpstreamOptions, on multi: CurlMulti) {
@@ -73,16 +72,5 @@ package final class CurlClient: UpstreamClient {
     package func close() {
         for connection in idle { connection.close() }
         idle = []
-    }
-
-    func takeOutput() -> [UInt8] {
-        var taken: [UInt8] = []
-        swap(&taken, &output)
-        taken.removeAll(keepingCapacity: true)
-        return taken
-    }
-
-    func giveBack(_ bytes: consuming [UInt8]) {
-        if bytes.capacity <= 64 << 10 { output = bytes }
     }
 }

@@ -37,7 +37,7 @@ final class CurlExchange: UpstreamExchange {
     /// Sends the head, and the body where it is whole.
     /// - Returns: false when the connection broke before it took a byte.
     func start() async throws(UpstreamError) -> Bool {
-        var bytes = client.takeOutput()
+        var bytes = client.output.take()
         RequestSerializer.append(request, to: &bytes)
         do throws(UpstreamError) {
             switch request.body {
@@ -57,7 +57,7 @@ final class CurlExchange: UpstreamExchange {
             }
             throw error
         }
-        client.giveBack(bytes)
+        client.output.giveBack(bytes)
         if case .stream = request.body {} else { isRequestComplete = true }
         return true
     }

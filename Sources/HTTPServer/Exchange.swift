@@ -166,16 +166,16 @@ final class Exchange: RequestBody, ResponseWriter {
         _ head: ResponseHead, body: ArraySlice<UInt8>
     ) async throws(DownstreamError) {
         precondition(!hasBegun, "a request has one answer")
-        var bytes = server.takeOutput()
+        var bytes = server.output.take()
         let hasBody = appendHead(head, framing: .length(UInt64(body.count)), to: &bytes)
         phase = .answered
         guard hasBody, body.count > Self.copied else {
             if hasBody { bytes.append(contentsOf: body) }
             try await send(bytes)
-            return server.giveBack(bytes)
+            return server.output.giveBack(bytes)
         }
         try await send(bytes, body)
-        server.giveBack(bytes)
+        server.output.giveBack(bytes)
     }
 
     func begin(_ head: ResponseHead) async throws(DownstreamError) {

@@ -13,8 +13,7 @@ package import Transport
     private var drained: UnsafeContinuation<Void, Never>?
     private var dateSecond: Int64 = -1
     private var dateText: [UInt8] = []
-    /// The array that heads are written into, one after the other.
-    private var output: [UInt8] = []
+    var output = OutputBuffer()
 
     /// A server for one loop.
     ///
@@ -101,18 +100,5 @@ package import Transport
             HTTPDate.append(secondsSince1970: dateSecond, to: &dateText)
         }
         return dateText
-    }
-
-    /// An empty array with room for a head; give it back by ``giveBack(_:)``.
-    func takeOutput() -> [UInt8] {
-        var taken: [UInt8] = []
-        swap(&taken, &output)
-        taken.removeAll(keepingCapacity: true)
-        return taken
-    }
-
-    /// Keeps an array for the next head, unless a large one made it grow.
-    func giveBack(_ bytes: consuming [UInt8]) {
-        if bytes.capacity <= 64 << 10 { output = bytes }
     }
 }
