@@ -52,7 +52,7 @@ package struct KeyRules: Sendable {
     /// Statuses that are final answers; ``release`` wins.
     package var keep = StatusSet([200...499])
     /// Statuses by which the upstream says that it did not act.
-    package var release = KeyRules.refusals
+    package var release = StatusSet(KeyRules.refusals.map { $0...$0 })
     /// Fields that are not stored, beside the hop-by-hop ones.
     package var replayWithout = KeyRules.momentaryFields
     /// The most bytes of an answer's body that are kept.
@@ -69,16 +69,10 @@ package struct KeyRules: Sendable {
     }
 
     /// Statuses that say "I did not do it": the default of `release`.
-    package static let refusals: StatusSet = {
-        var set = StatusSet()
-        for status: UInt16 in [
-            401, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 417, 421, 423, 425, 426,
-            428, 429, 431, 501, 503, 505,
-        ] {
-            set.insert(status)
-        }
-        return set
-    }()
+    package static let refusals: [UInt16] = [
+        401, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 417, 421, 423, 425, 426, 428,
+        429, 431, 501, 503, 505,
+    ]
 
     /// Fields that mean something for one client at one moment: the default of `replay_without`.
     package static let momentaryFields: [FieldName] = [

@@ -1,3 +1,4 @@
+import Gateway
 import HTTP
 import JSON
 
@@ -35,7 +36,7 @@ extension Configuration {
         /// Statuses that are final answers; ``release`` wins.
         var keep: [ClosedRange<UInt16>] = [200...499]
         /// Statuses by which an upstream says that it did not act.
-        var release: [ClosedRange<UInt16>] = Self.refusals.map { $0...$0 }
+        var release: [ClosedRange<UInt16>] = KeyRules.refusals.map { $0...$0 }
         var unknown = Unknown.hold
         var lease = Duration.seconds(30)
         var retention = Duration.hours(24)
@@ -44,7 +45,7 @@ extension Configuration {
         /// Bytes of an answer's body that are kept at most.
         var responseLimit = 8 << 20
         /// Fields that are not replayed.
-        var replayWithout = Self.momentaryFields.map { FieldName($0) }
+        var replayWithout = KeyRules.momentaryFields
         var storeDown = StoreDown.refuse
 
         static var members: [Member<Idempotency>] {
@@ -79,16 +80,6 @@ extension Configuration {
         }
 
         private static let lifetime = Duration.seconds(1)...Duration.days(3650)
-
-        private static let refusals: [UInt16] = [
-            401, 403, 405, 406, 407, 408, 409, 411, 412, 413, 414, 415, 417, 421, 423, 425, 426,
-            428, 429, 431, 501, 503, 505,
-        ]
-
-        private static let momentaryFields = [
-            "Set-Cookie", "WWW-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Age",
-            "Alt-Svc", "Retry-After", "Server-Timing",
-        ]
     }
 }
 
