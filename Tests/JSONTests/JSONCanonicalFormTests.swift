@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import JSON
@@ -118,7 +119,7 @@ private func canonical(
 
     @Test func `random texts agree with a slow model, however they are spelled`() throws {
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SplitMix(seed: seed)
         for _ in 0..<2000 {
             let value = Shape.random(&random, depth: 4)
             let form = value.canonical
@@ -144,7 +145,7 @@ private func canonical(
 
     @Test func `random bytes are judged alike by parser and canonical form`() {
         let seed = UInt64.random(in: .min ... .max)
-        var random = SplitMix(state: seed)
+        var random = SplitMix(seed: seed)
         let alphabet = Array("[]{}:,\"\\un0123456789.eE+- tfalse\u{1}é".utf8)
         for _ in 0..<20000 {
             let text = (0..<Int.random(in: 1...12, using: &random)).map { _ in
@@ -168,18 +169,6 @@ private func canonical(
             String(repeating: "{\"a\":", count: depth) + "\"\(filler)\""
             + String(repeating: ",\"b\":1}", count: depth)
         #expect(canonical(text) == form)
-    }
-}
-
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
 

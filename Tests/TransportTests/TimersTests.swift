@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Transport
@@ -59,7 +60,7 @@ import Testing
 
     @Test func `random arming and disarming agrees with a plain list`() {
         let seed = UInt64.random(in: 0...UInt64.max)
-        var random = Random(state: seed)
+        var random = SplitMix(seed: seed)
         var timers = Timers()
         let all = (0..<50).map { _ in LoopTimer {} }
         var expected = [UInt64?](repeating: nil, count: all.count)
@@ -85,18 +86,5 @@ import Testing
                 expected[index] = at
             }
         }
-    }
-}
-
-/// SplitMix64: small, and the same for the same seed.
-struct Random: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }
