@@ -126,6 +126,7 @@ extension IdempotencyKey {
         var request = origin.request
         request.requestPath = ""
         request.requestParams = "{}"
+        request.probeTarget = nil
         origin = Origin(id: id, createdAt: createdAt, request: request)
         touch(now)
     }

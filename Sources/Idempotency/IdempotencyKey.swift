@@ -46,6 +46,8 @@ public struct IdempotencyKey: Sendable {
         case requestMethod = "request_method"
         case requestPath = "request_path"
         case requestParams = "request_params"
+        case route
+        case probeTarget = "probe_target"
         case recoveryPoint = "recovery_point"
         case lockedAt = "locked_at"
         case responseCode = "response_code"
@@ -76,6 +78,9 @@ public struct IdempotencyKey: Sendable {
 
     /// Whether somebody is at work on it, or was when its lease was last renewed.
     public var isLocked: Bool { lockedAt != nil }
+
+    /// Whether its outcome may still be learnt: a tombstone's token is gone.
+    package var isUnknown: Bool { recoveryPoint == .unknown && lockToken != nil }
 }
 
 extension IdempotencyKey {
@@ -104,20 +109,21 @@ extension IdempotencyKey {
     public var requestPath: String { origin.request.requestPath }
     /// A JSON object as text: the route's path captures; `{}` on a tombstone.
     public var requestParams: String { origin.request.requestParams }
+    /// The name of the route that took the request; empty where there are no routes.
+    public var route: String { origin.request.route }
+    /// The request target at which the upstream can be asked what became of the request; nil
+    /// where it cannot be asked, and on a tombstone.
+    public var probeTarget: String? { origin.request.probeTarget }
     /// What the request was, as digests.
     public var fingerprint: Fingerprint { origin.request.fingerprint }
 
     /// A record as it was stored. For stores.
     package init(
-        id: KeyID, identity: Identity, createdAt: Timestamp, requestMethod: String,
-        requestPath: String, requestParams: String, recoveryPoint: RecoveryPoint,
-        lockedAt: Timestamp?, reply: StoredReply?, fingerprint: Fingerprint, owner: String,
-        lockToken: LockToken?, leaseUntil: Timestamp?, attempts: Int, updatedAt: Timestamp,
-        expiresAt: Timestamp?, tombstoneUntil: Timestamp?, revision: Int
+        id: KeyID, request: KeyRequest, createdAt: Timestamp, recoveryPoint: RecoveryPoint,
+        lockedAt: Timestamp?, reply: StoredReply?, owner: String, lockToken: LockToken?,
+        leaseUntil: Timestamp?, attempts: Int, updatedAt: Timestamp, expiresAt: Timestamp?,
+        tombstoneUntil: Timestamp?, revision: Int
     ) {
-        let request = KeyRequest(
-            identity: identity, fingerprint: fingerprint, requestMethod: requestMethod,
-            requestPath: requestPath, requestParams: requestParams)
         origin = Origin(id: id, createdAt: createdAt, request: request)
         self.recoveryPoint = recoveryPoint
         self.lockedAt = lockedAt

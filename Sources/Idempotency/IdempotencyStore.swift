@@ -26,6 +26,10 @@ public protocol IdempotencyStore: Sendable {
     /// Up to `limit` locked records in order of their ids, from the first after `id` on.
     func unfinished(after id: KeyID?, limit: Int) async throws(StoreError) -> [IdempotencyKey]
 
+    /// Up to `limit` unknown records in order of their ids, which is that of their creation, from
+    /// the first after `id` on. Those that expired are left out once the reaper has seen them.
+    func unknown(after id: KeyID?, limit: Int) async throws(StoreError) -> [IdempotencyKey]
+
     /// Turns up to `limit` records that expired by the store's clock into tombstones, or removes
     /// them where the tombstone's time is over too.
     ///

@@ -71,11 +71,24 @@ public final class InMemoryStore: IdempotencyStore {
     public func unfinished(
         after id: KeyID?, limit: Int
     ) async throws(StoreError) -> [IdempotencyKey] {
+        list(after: id, limit: limit) { $0.isLocked }
+    }
+
+    /// Unknown records in order of their ids.
+    public func unknown(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        list(after: id, limit: limit) { $0.isUnknown }
+    }
+
+    private func list(
+        after id: KeyID?, limit: Int, where isWanted: (IdempotencyKey) -> Bool
+    ) -> [IdempotencyKey] {
         state.withLock { state in
-            let locked = state.keys.values.filter { key in
-                key.isLocked && id.map { $0 < key.id } ?? true
+            let found = state.keys.values.filter { key in
+                isWanted(key) && id.map { $0 < key.id } ?? true
             }
-            return Array(locked.sorted { $0.id < $1.id }.prefix(limit))
+            return Array(found.sorted { $0.id < $1.id }.prefix(limit))
         }
     }
 

@@ -10,17 +10,24 @@ public struct KeyRequest: Sendable {
     public var requestPath: String
     /// A JSON object as text: the route's path captures, `{}` without any.
     public var requestParams: String
+    /// The name of the route that took the request; empty where there are no routes.
+    public var route: String
+    /// The request target at which the upstream can be asked what became of the request; nil
+    /// where it cannot be asked.
+    public var probeTarget: String?
 
     /// A request from its parts.
     public init(
         identity: Identity, fingerprint: Fingerprint, requestMethod: String, requestPath: String,
-        requestParams: String = "{}"
+        requestParams: String = "{}", route: String = "", probeTarget: String? = nil
     ) {
         self.identity = identity
         self.fingerprint = fingerprint
         self.requestMethod = requestMethod
         self.requestPath = requestPath
         self.requestParams = requestParams
+        self.route = route
+        self.probeTarget = probeTarget
     }
 }
 

@@ -8,6 +8,7 @@ enum StoreOperation: Sendable {
     case find(Identity)
     case findID(KeyID)
     case unfinished(KeyID?, Int)
+    case unknown(KeyID?, Int)
     case remove(Int)
 }
 
@@ -165,6 +166,8 @@ final class CommitQueue: Sendable {
             return .found(try records.find(id), now)
         case .unfinished(let id, let limit):
             return .list(try records.unfinished(after: id, limit: limit))
+        case .unknown(let id, let limit):
+            return .list(try records.unknown(after: id, limit: limit))
         case .remove(let limit):
             let count = try records.remove(at: now, limit: limit)
             tally.rows += count

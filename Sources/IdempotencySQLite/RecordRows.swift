@@ -8,7 +8,7 @@ internal import Idempotency
 final class RecordRows {
     private let connection: Connection
     private var scratch = Scratch()
-    private let insertion, update, removal, tombstone, bySequence, unfinished: Statement
+    private let insertion, update, removal, tombstone, bySequence, unfinished, unknown: Statement
     private let replyInsertion, replyRemoval: Statement
     private var lastReply: Int64
 
@@ -20,6 +20,7 @@ final class RecordRows {
         tombstone = try connection.prepare(SQL.tombstone)
         bySequence = try connection.prepare(SQL.select + " WHERE sequence = ?1")
         unfinished = try connection.prepare(SQL.unfinished)
+        unknown = try connection.prepare(SQL.unknown)
         replyInsertion = try connection.prepare(
             "INSERT INTO idempotency_replies VALUES (?1, ?2, ?3, ?4)")
         replyRemoval = try connection.prepare(SQL.replyRemoval)
@@ -29,7 +30,7 @@ final class RecordRows {
     /// Adds a row; false if its number is taken.
     func insert(_ key: IdempotencyKey) throws(StoreError) -> Bool {
         bindRequest(of: key)
-        bindState(of: key, to: insertion, from: 10)
+        bindState(of: key, to: insertion, from: 12)
         try insertion.run()
         guard connection.changes == 1 else { return false }
         try insertReply(of: key)
@@ -79,11 +80,22 @@ final class RecordRows {
 
     /// Locked records in order of their numbers.
     func unfinished(from sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        unfinished.bind(1, sequence)
-        unfinished.bind(2, Int64(limit))
-        defer { unfinished.reset() }
+        try list(unfinished, from: sequence, limit: limit)
+    }
+
+    /// Unknown records in order of their numbers.
+    func unknown(from sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
+        try list(unknown, from: sequence, limit: limit)
+    }
+
+    private func list(
+        _ statement: Statement, from sequence: Int64, limit: Int
+    ) throws(StoreError) -> [IdempotencyKey] {
+        statement.bind(1, sequence)
+        statement.bind(2, Int64(limit))
+        defer { statement.reset() }
         var keys: [IdempotencyKey] = []
-        while try unfinished.step() { keys.append(try read(unfinished)) }
+        while try statement.step() { keys.append(try read(statement)) }
         return keys
     }
 }
@@ -95,6 +107,7 @@ extension RecordRows {
         scratch.clear(
             reserving: 128 + identity.count + fingerprint.count + key.requestMethod.utf8.count
                 + key.requestPath.utf8.count + key.requestParams.utf8.count
+                + key.route.utf8.count + (key.probeTarget?.utf8.count ?? 0)
                 + key.owner.utf8.count + key.recoveryPoint.description.utf8.count)
         let (scope, text) = (
             identity[1..<key.identity.keyStart], identity[key.identity.keyStart...]
@@ -108,6 +121,8 @@ extension RecordRows {
         unsafe insertion.bind(text: 7, scratch.keep(key.requestMethod))
         unsafe insertion.bind(text: 8, scratch.keep(key.requestPath))
         unsafe insertion.bind(text: 9, scratch.keep(key.requestParams))
+        unsafe insertion.bind(text: 10, scratch.keep(key.route))
+        unsafe insertion.bind(text: 11, key.probeTarget.map { unsafe scratch.keep($0) })
     }
 
     /// Binds what changes in a record's life, in the order of the table's columns.
@@ -161,26 +176,28 @@ extension RecordRows {
             throw StoreError(
                 .corrupt, "\(connection.path): the record \(row.text(0)) cannot be read")
         }
+        let request = KeyRequest(
+            identity: Identity(scope: scope, keyBytes: row.bytes(1)), fingerprint: fingerprint,
+            requestMethod: row.text(5), requestPath: row.text(6), requestParams: row.text(7),
+            route: row.text(8), probeTarget: row.isNull(9) ? nil : row.text(9))
         return IdempotencyKey(
-            id: id, identity: Identity(scope: scope, keyBytes: row.bytes(1)),
-            createdAt: Timestamp(microseconds: row.integer(4)), requestMethod: row.text(5),
-            requestPath: row.text(6), requestParams: row.text(7),
-            recoveryPoint: RecoveryPoint(row.text(11)), lockedAt: row.moment(13),
-            reply: reply(row), fingerprint: fingerprint, owner: row.text(8),
-            lockToken: token(row), leaseUntil: row.moment(15), attempts: Int(row.integer(9)),
-            updatedAt: Timestamp(microseconds: row.integer(12)), expiresAt: row.moment(16),
-            tombstoneUntil: row.moment(17), revision: Int(row.integer(10)))
+            id: id, request: request, createdAt: Timestamp(microseconds: row.integer(4)),
+            recoveryPoint: RecoveryPoint(row.text(13)), lockedAt: row.moment(15),
+            reply: reply(row), owner: row.text(10), lockToken: token(row),
+            leaseUntil: row.moment(17), attempts: Int(row.integer(11)),
+            updatedAt: Timestamp(microseconds: row.integer(14)), expiresAt: row.moment(18),
+            tombstoneUntil: row.moment(19), revision: Int(row.integer(12)))
     }
 
     private func reply(_ row: Statement) -> StoredReply? {
-        guard !row.isNull(18) else { return nil }
+        guard !row.isNull(20) else { return nil }
         return StoredReply(
-            responseCode: UInt16(truncatingIfNeeded: row.integer(18)),
-            responseHeaders: row.bytes(19), responseBody: row.isNull(20) ? nil : row.bytes(20))
+            responseCode: UInt16(truncatingIfNeeded: row.integer(20)),
+            responseHeaders: row.bytes(21), responseBody: row.isNull(22) ? nil : row.bytes(22))
     }
 
     private func token(_ row: Statement) -> LockToken? {
-        let bytes = row.bytes(14)
+        let bytes = row.bytes(16)
         guard bytes.count == 16 else { return nil }
         return unsafe bytes.withUnsafeBytes { bytes in
             let high = unsafe bytes.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
@@ -197,7 +214,7 @@ private enum SQL {
 
     private static let request: [Field] = [
         .id, .idempotencyKey, .scope, .fingerprint, .createdAt, .requestMethod, .requestPath,
-        .requestParams,
+        .requestParams, .route, .probeTarget,
     ]
 
     private static let state: [Field] = [
@@ -219,7 +236,7 @@ private enum SQL {
     static let insert = """
         INSERT INTO idempotency_records
             (sequence, \(list(request)), \(list(state)), reply, reap_at)
-        VALUES (\((1...20).map { "?\($0)" }.joined(separator: ", ")), ?18)
+        VALUES (\((1...22).map { "?\($0)" }.joined(separator: ", ")), ?20)
         ON CONFLICT DO NOTHING
         """
 
@@ -238,10 +255,16 @@ private enum SQL {
     static let unfinished =
         select + " WHERE sequence >= ?1 AND locked_at IS NOT NULL ORDER BY sequence LIMIT ?2"
 
+    /// Its condition is that of an index.
+    static let unknown =
+        select
+        + " WHERE recovery_point = 'unknown' AND lock_token IS NOT NULL AND sequence >= ?1"
+        + " ORDER BY sequence LIMIT ?2"
+
     static let tombstone = """
         UPDATE idempotency_records
         SET reap_at = tombstone_until, reply = NULL, request_path = '', request_params = '{}',
-            lock_token = NULL, updated_at = ?2, revision = revision + 1
+            probe_target = NULL, lock_token = NULL, updated_at = ?2, revision = revision + 1
         WHERE sequence = ?1
         """
 }

@@ -148,6 +148,11 @@ final class Records {
         return try rows.unfinished(from: first, limit: limit)
     }
 
+    /// Unknown records in order of their numbers.
+    func unknown(after id: KeyID?, limit: Int) throws(StoreError) -> [IdempotencyKey] {
+        try rows.unknown(from: id.map { $0.sequence + 1 } ?? 0, limit: limit)
+    }
+
     /// Turns what expired into tombstones and removes those whose time is over.
     func remove(at now: Timestamp, limit: Int) throws(StoreError) -> Int {
         var count = 0

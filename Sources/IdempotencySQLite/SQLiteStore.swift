@@ -117,7 +117,18 @@ public final class SQLiteStore: IdempotencyStore {
     public func unfinished(
         after id: KeyID?, limit: Int
     ) async throws(StoreError) -> [IdempotencyKey] {
-        guard case .list(let keys) = try await submit(.unfinished(id, limit)) else {
+        try await list(.unfinished(id, limit))
+    }
+
+    /// Unknown records in order of their ids.
+    public func unknown(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        try await list(.unknown(id, limit))
+    }
+
+    private func list(_ operation: StoreOperation) async throws(StoreError) -> [IdempotencyKey] {
+        guard case .list(let keys) = try await submit(operation) else {
             preconditionFailure("a list was answered otherwise")
         }
         return keys

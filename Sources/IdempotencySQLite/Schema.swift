@@ -48,7 +48,16 @@ enum Schema {
         CREATE TABLE idempotency_store (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
         INSERT INTO idempotency_store VALUES
             ('identity_key', randomblob(16)), ('unfinished_from', 0), ('unindexed_from', 0);
+        """,
         """
+        ALTER TABLE idempotency_records ADD COLUMN route TEXT NOT NULL DEFAULT '';
+        ALTER TABLE idempotency_records ADD COLUMN probe_target TEXT;
+        CREATE INDEX idempotency_records_unknown ON idempotency_records (sequence)
+            WHERE recovery_point = 'unknown' AND lock_token IS NOT NULL;
+        DROP VIEW idempotency_keys;
+        CREATE VIEW idempotency_keys AS
+            SELECT * FROM idempotency_records LEFT JOIN idempotency_replies USING (reply);
+        """,
     ]
 
     /// Refuses a file that is not ours or too new, and brings an older one up to date, each step

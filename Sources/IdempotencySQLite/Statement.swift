@@ -42,7 +42,12 @@ struct Statement {
 
     func bind(_ index: Int32, _ moment: Timestamp?) { bind(index, moment?.microseconds) }
 
-    func bind(text index: Int32, _ bytes: UnsafeRawBufferPointer) {
+    /// Nil stands for NULL.
+    func bind(text index: Int32, _ bytes: UnsafeRawBufferPointer?) {
+        guard let bytes = unsafe bytes else {
+            unsafe sqlite3_bind_null(pointer, index)
+            return
+        }
         let start = unsafe bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
         unsafe sqlite3_bind_text(pointer, index, start, CInt(bytes.count), nil)
     }

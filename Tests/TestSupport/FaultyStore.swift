@@ -5,7 +5,7 @@ import Synchronization
 package final class FaultyStore: IdempotencyStore {
     /// The calls that can fail.
     package enum Call: Sendable, Hashable, CaseIterable {
-        case insert, find, replace, unfinished, remove
+        case insert, find, replace, unfinished, unknown, remove
     }
 
     /// Where a call fails.
@@ -114,6 +114,13 @@ package final class FaultyStore: IdempotencyStore {
     ) async throws(StoreError) -> [IdempotencyKey] {
         if await enter(.unfinished) != nil { throw Self.error }
         return try await store.unfinished(after: id, limit: limit)
+    }
+
+    package func unknown(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        if await enter(.unknown) != nil { throw Self.error }
+        return try await store.unknown(after: id, limit: limit)
     }
 
     package func remove(limit: Int) async throws(StoreError) -> Int {

@@ -32,6 +32,9 @@ package struct StoreConformance: Sendable {
         Behaviour(name: "locked records are listed in order, in pages") {
             try await $0.unfinished()
         },
+        Behaviour(name: "unknown records are listed in order, in pages") {
+            try await $0.unknown()
+        },
         Behaviour(name: "a finished record becomes a tombstone, then nothing") {
             try await $0.retirement(.finished)
         },
@@ -81,6 +84,11 @@ package struct StoreConformance: Sendable {
     private func finish(_ key: IdempotencyKey) async throws -> IdempotencyKey {
         try await service().update(
             key.id, token: key.lockToken!, reply: .sample, policy: policy)
+    }
+
+    private func lose(_ key: IdempotencyKey) async throws -> IdempotencyKey {
+        try await service().update(
+            key.id, token: key.lockToken!, recoveryPoint: .unknown, policy: policy)
     }
 
     private func roundTrip() async throws {
@@ -209,6 +217,26 @@ package struct StoreConformance: Sendable {
         try expect(rest.map(\.id) == Array(locked.dropFirst(4)), "the second page is wrong")
     }
 
+    private func unknown() async throws {
+        var unknown: [KeyID] = []
+        for index in 0..<10 {
+            let key = try await make("k\(index)")
+            switch index % 3 {
+            case 0: _ = try await finish(key)
+            case 1: unknown.append(try await lose(key).id)
+            default: break
+            }
+        }
+        let first = try await store.unknown(after: nil, limit: 2)
+        try expect(first.map(\.id) == Array(unknown.prefix(2)), "the first page is wrong")
+        let rest = try await store.unknown(after: first.last?.id, limit: 100)
+        try expect(rest.map(\.id) == Array(unknown.dropFirst(2)), "the second page is wrong")
+        clock.advance(by: policy.unknownRetention)
+        while try await store.remove(limit: 100) > 0 {}
+        let left = try await store.unknown(after: nil, limit: 100)
+        try expect(left.isEmpty, "a tombstone counts as unknown")
+    }
+
     private func retirement(_ point: RecoveryPoint) async throws {
         let key = try await make()
         let service = service()
@@ -295,7 +323,8 @@ extension IdempotencyKey {
     package func isEqual(to other: IdempotencyKey) -> Bool {
         id == other.id && identity == other.identity && createdAt == other.createdAt
             && requestMethod == other.requestMethod && requestPath == other.requestPath
-            && requestParams == other.requestParams && recoveryPoint == other.recoveryPoint
+            && requestParams == other.requestParams && route == other.route
+            && probeTarget == other.probeTarget && recoveryPoint == other.recoveryPoint
             && lockedAt == other.lockedAt && reply == other.reply
             && fingerprint == other.fingerprint && owner == other.owner
             && lockToken == other.lockToken && leaseUntil == other.leaseUntil
@@ -318,7 +347,7 @@ extension KeyRequest {
         return KeyRequest(
             identity: Identity(scope: scope, idempotencyKey: name), fingerprint: fingerprint,
             requestMethod: "POST", requestPath: "/charges/ä/a-path-that-is-not-short",
-            requestParams: #"{"id":"ä"}"#)
+            requestParams: #"{"id":"ä"}"#, route: "charges", probeTarget: "/charges?key=ä")
     }
 }
 

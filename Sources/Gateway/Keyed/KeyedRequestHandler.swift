@@ -81,7 +81,7 @@ final class KeyedRequestHandler {
         let keyRequest = KeyRequest(
             identity: identity, fingerprint: fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
-            requestParams: route.parameters(of: call.path))
+            requestParams: route.parameters(of: call.path), route: route.name)
         let admission: Admission
         let startedAt = services.timers.now
         do {
