@@ -10,6 +10,8 @@ package final class GatewayHandler: Handler {
     private let relays: [Relay]
     /// For each route the keyed way, where it has one.
     private let keyed: [KeyedRequestHandler?]
+    /// Settles unknown outcomes. One loop's is to be given a ``Prober/round()`` every second.
+    package let prober: Prober
 
     /// A handler for one event loop.
     ///
@@ -20,9 +22,10 @@ package final class GatewayHandler: Handler {
     ///   - timers: This loop's timers.
     ///   - log: Gets an access line for each request, where those are on.
     ///   - metrics: Made for the same table.
+    ///   - ledger: The probes of all loops.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
-        timers: any Timers, log: Log, metrics: GatewayMetrics
+        timers: any Timers, log: Log, metrics: GatewayMetrics, ledger: ProbeLedger = ProbeLedger()
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
         let services = LoopServices(keys: keys, timers: timers, log: log, metrics: metrics)
@@ -31,6 +34,8 @@ package final class GatewayHandler: Handler {
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
                 services)
         }
+        prober = Prober(table, through: clients, services, ledger)
+        services.prober = prober
         self.table = table
         self.services = services
         self.relays = relays

@@ -20,6 +20,8 @@ package final class GatewayMetrics: Sendable {
     private let upstreamErrors: [Counter]
     private let upstreamTimes: [Histogram]
     private let storeTime: Histogram
+    /// What upstreams said of unknown outcomes.
+    let probes: ProbeCounters
 
     /// Registers the metrics of a table's routes and upstreams. Tables that follow one another
     /// share what bears the same names.
@@ -60,6 +62,7 @@ package final class GatewayMetrics: Sendable {
                 "oncegate_upstream_seconds", help: "From a forwarded request to its answer's end.",
                 labels: [("upstream", upstream)])
         }
+        probes = ProbeCounters(metrics)
         storeTime = metrics.histogram(
             "oncegate_store_seconds", help: "Time that a request waits for the key store.")
     }
@@ -94,6 +97,32 @@ package final class GatewayMetrics: Sendable {
     private static let reasons = [
         "unreachable", "overloaded", "connect-timeout", "timeout", "cut-short", "malformed",
     ]
+}
+
+/// Counts the answers to probes.
+struct ProbeCounters: Sendable {
+    private let executed: Counter
+    private let absent: Counter
+    private let inconclusive: Counter
+
+    init(_ metrics: Metrics) {
+        func counter(_ result: String) -> Counter {
+            metrics.counter(
+                "oncegate_probes_total", help: "What upstreams said of unknown outcomes.",
+                labels: [("result", result)])
+        }
+        executed = counter("executed")
+        absent = counter("absent")
+        inconclusive = counter("inconclusive")
+    }
+
+    func count(_ finding: ProbeSchedule.Finding) {
+        switch finding {
+        case .executed: executed.increment()
+        case .absent: absent.increment()
+        case .inconclusive: inconclusive.increment()
+        }
+    }
 }
 
 extension GatewayMetrics.KeyCounters {

@@ -8,6 +8,8 @@ final class LoopServices {
     let log: Log
     let metrics: GatewayMetrics
     let identities = IdentityReader()
+    /// Set once all routes' clients are there.
+    var prober: Prober?
 
     init(keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics) {
         self.keys = keys

@@ -10,6 +10,8 @@ final class KeyedCall {
     let body: ArraySlice<UInt8>
     let writer: any ResponseWriter
     let account: RequestAccount
+    /// Whether the upstream was asked for an unknown outcome on behalf of this request.
+    var hasProbed = false
 
     init(
         _ request: Request, _ path: DecodedPath?, _ key: ClientKey, body: ArraySlice<UInt8>,

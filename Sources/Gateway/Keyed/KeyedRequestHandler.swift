@@ -81,7 +81,8 @@ final class KeyedRequestHandler {
         let keyRequest = KeyRequest(
             identity: identity, fingerprint: fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
-            requestParams: route.parameters(of: call.path), route: route.name)
+            requestParams: route.parameters(of: call.path), route: route.name,
+            probeTarget: probeTarget(call))
         let admission: Admission
         let startedAt = services.timers.now
         do {
@@ -163,7 +164,7 @@ final class KeyedRequestHandler {
 }
 
 extension KeyedRequestHandler {
-    private func refuse(_ refusal: Refusal, _ call: KeyedCall) async throws(DownstreamError) {
+    private func refuse(_ refusal: Refusal, _ call: KeyedCall) async throws {
         switch refusal {
         case .reused(let differs, let id, let recoveryPoint):
             call.account.keyID = id
@@ -179,11 +180,33 @@ extension KeyedRequestHandler {
                 at: recoveryPoint)
         case .unknown(let id, let recorded, let attempts):
             call.account.attempts = attempts
+            if try await isSettledByProbe(id, call) { return try await admit(call) }
             try await giveUnknown(recorded, id, call)
         case .expired(let id):
             call.account.keyID = id
             try await call.give(.keyExpired, .unknown, as: .refused)
         }
+    }
+
+    /// Asks the upstream, once for a request, where the route says how.
+    private func isSettledByProbe(_ id: KeyID, _ call: KeyedCall) async throws -> Bool {
+        guard rules.probe != nil, !call.hasProbed, let prober = services.prober else {
+            return false
+        }
+        call.hasProbed = true
+        let isSettled = await prober.ask(for: id, atMost: rules.waitLimit)
+        if call.writer.isDownstreamGone { throw DownstreamError.closed }
+        return isSettled
+    }
+
+    /// Where the upstream can be asked later what became of the request.
+    private func probeTarget(_ call: KeyedCall) -> String? {
+        guard let probe = rules.probe else { return nil }
+        let head = call.request.head
+        let path = call.path ?? DecodedPath(head.path)
+        return probe.template.target(
+            key: call.key.bytes, captures: path.map { route.path.captures(of: $0) } ?? [],
+            fields: head.fields)
     }
 
     /// Gives what was recorded of an unknown outcome, or says that there is nothing.

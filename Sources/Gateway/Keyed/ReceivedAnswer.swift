@@ -59,7 +59,7 @@ struct ReceivedAnswer {
     }
 
     /// What is stored, and what those who wait get.
-    private var reply: StoredReply {
+    var reply: StoredReply {
         var fields = head.fields
         let all = fields
         fields.removeAll { index in

@@ -61,6 +61,8 @@ package struct Upstream: Sendable {
     let replacedHost: [UInt8]?
     /// What a client's request without `Host` is given.
     let ownHost: [UInt8]
+    /// What a request of the gateway's own is given.
+    var probeHost: [UInt8] { replacedHost ?? ownHost }
 
     /// An upstream from its parts.
     package init(name: String, authority: String, host: HostField = .keep) {

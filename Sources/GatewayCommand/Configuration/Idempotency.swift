@@ -15,7 +15,7 @@ extension Configuration {
         enum InFlight: String, CaseIterable { case wait, reject }
 
         /// What a request gets whose predecessor's outcome is not known.
-        enum Unknown: String, CaseIterable { case hold, retry }
+        enum Unknown: String, CaseIterable { case hold, retry, probe }
 
         /// What a request gets when no key can be claimed.
         enum StoreDown: String, CaseIterable { case refuse, pass }
@@ -38,6 +38,8 @@ extension Configuration {
         /// Statuses by which an upstream says that it did not act.
         var release: [ClosedRange<UInt16>] = KeyRules.refusals.map { $0...$0 }
         var unknown = Unknown.hold
+        /// How to find out about unknown outcomes.
+        var probe: Probe?
         var lease = Duration.seconds(30)
         var retention = Duration.hours(24)
         var unknownRetention = Duration.days(7)
@@ -64,8 +66,8 @@ extension Configuration {
                 .unsupported("answer_within", except: .none),
                 Member("keep", \.keep, .list(.statuses)),
                 Member("release", \.release, .list(.statuses)),
-                Member("unknown", \.unknown, .word(unsupported: ["probe"])),
-                .unsupported("probe", except: .null),
+                Member("unknown", \.unknown, .word()),
+                Member("probe", \.probe, .orNull(.object)),
                 Member("lease", \.lease, .duration(.seconds(1)...(.days(1)))),
                 Member("retention", \.retention, .duration(lifetime)),
                 Member("unknown_retention", \.unknownRetention, .duration(lifetime)),
@@ -77,6 +79,10 @@ extension Configuration {
                 .unsupported("stages", except: .null),
                 .unsupported("backend_stages", except: .off),
             ]
+        }
+
+        mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
+            checkProbe(cursor, &reading)
         }
 
         private static let lifetime = Duration.seconds(1)...Duration.days(3650)

@@ -1,3 +1,4 @@
+import Gateway
 import HTTP
 
 extension Configuration {
@@ -42,11 +43,24 @@ extension Configuration {
         }
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
+            checkProbe(cursor, &reading)
             guard let rewrite, !path.isEmpty, let place = cursor.member("rewrite") else { return }
             do {
                 try PathShape.check(rewrite: rewrite, of: path)
             } catch {
                 reading.tell(error, at: place)
+            }
+        }
+
+        private func checkProbe(_ cursor: Cursor, _ reading: inout Reading) {
+            guard let probe = idempotency?.probe, let pattern = try? PathPattern(path),
+                let place = cursor.member("idempotency")?.member("probe")?.member("path"),
+                !reading.isFlawed(place.path)
+            else { return }
+            do {
+                _ = try ProbeTemplate(probe.path, for: pattern)
+            } catch {
+                reading.tell(error.reason, at: place)
             }
         }
     }

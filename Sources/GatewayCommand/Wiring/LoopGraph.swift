@@ -17,6 +17,7 @@ struct Shared: Sendable {
     let metrics: Metrics
     let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
+    let probes = ProbeLedger()
 }
 
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
@@ -25,6 +26,7 @@ final class LoopGraph {
     private let reactor: Reactor
     private let server: HTTPServer
     private let clients: [CurlClient]
+    private let prober: Prober
     private var admin: HTTPServer?
 
     init(_ shared: Shared, on loop: isolated EventLoop) {
@@ -37,7 +39,9 @@ final class LoopGraph {
         }
         let handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
-            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics)
+            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
+            ledger: shared.probes)
+        prober = handler.prober
         var options = shared.configuration.serverOptions
         let log = shared.log
         options.onRefusal = { status, reason, downstream in
@@ -82,11 +86,13 @@ final class LoopGraph {
         let keys = shared.keys
         let log = shared.log
         let reactor = loop.reactor
+        let prober = prober
         loop.start {
             while true {
                 await reactor.sleep(for: .seconds(1))
                 _ = await keys.retryUnsaved()
                 do {
+                    try await prober.round()
                     // Small batches, with a pause for everybody else after each.
                     while try await keys.reap() > 0 { await reactor.sleep(for: .milliseconds(20)) }
                 } catch {

@@ -38,7 +38,9 @@ extension Configuration {
                 upstream: upstream,
                 rewrite: try route.rewrite.map { try PathRewrite($0, for: path) },
                 bodyLimit: [limits.body, route.limits.body].compactMap { $0 }.min(),
-                keys: route.idempotency?.rules)
+                keys: try route.idempotency.map {
+                    try $0.rules(for: path, of: upstreams[upstream].value)
+                })
         } catch {
             throw StartError("route \(name): \(error)")
         }
@@ -97,8 +99,19 @@ extension Configuration.Upstream {
 }
 
 extension Configuration.Idempotency {
-    fileprivate var rules: KeyRules {
+    fileprivate func rules(
+        for path: PathPattern, of upstream: Configuration.Upstream
+    ) throws(PatternError) -> KeyRules {
         var rules = KeyRules(scope: keyScope)
+        rules.probe = try probe.map { probe throws(PatternError) in
+            var fields = Fields()
+            for header in probe.headers { fields.append(header.name, header.value) }
+            // A negative means nothing while the upstream may still be at work.
+            let limit = upstream.timeouts.total ?? upstream.timeouts.idle
+            return ProbeRules(
+                template: try ProbeTemplate(probe.path, for: path),
+                spacing: max(probe.spacing, limit), attempts: probe.attempts, fields: fields)
+        }
         switch key {
         case .required: rules.absentKey = .required
         case .create: rules.absentKey = .create

@@ -1,0 +1,206 @@
+import HTTP
+package import Idempotency
+import JSON
+import Telemetry
+
+/// Asks upstreams what became of requests whose outcome is unknown, and settles their records. One
+/// for each event loop; one of them looks for records on its own.
+///
+/// A 2xx answer to the probe becomes the record's answer. A 404 frees the record when it came
+/// twice, at least ``ProbeRules/spacing`` apart and as long after the record was found unknown.
+/// Anything else, and no answer, changes nothing.
+package final class Prober {
+    private let table: RoutingTable
+    private let clients: [any UpstreamClient]
+    private let services: LoopServices
+    private let ledger: ProbeLedger
+    /// The positions of the routes that probe, by their names.
+    private let routes: [String: Int]
+    private var last: KeyID?
+    private var underWay = 0
+
+    /// Probes under way on one loop that no client asked for.
+    static let concurrency = 16
+    /// Records that one round looks at.
+    static let page = 256
+
+    init(
+        _ table: RoutingTable, through clients: [any UpstreamClient], _ services: LoopServices,
+        _ ledger: ProbeLedger
+    ) {
+        self.table = table
+        self.clients = clients
+        self.services = services
+        self.ledger = ledger
+        var routes: [String: Int] = [:]
+        for (index, route) in table.routes.enumerated() where route.keys?.probe != nil {
+            routes[route.name] = index
+        }
+        self.routes = routes
+    }
+
+    /// Looks at the next unknown records and begins the probes that are due. To be called about
+    /// once a second, on one loop; it does not wait for the probes.
+    ///
+    /// - Throws: When the store failed.
+    package func round() async throws(StoreError) {
+        guard !routes.isEmpty else { return }
+        let page = try await services.keys.unknown(after: last, limit: Self.page)
+        last = page.count < Self.page ? nil : page.last?.id
+        let now = services.timers.now
+        for key in page { discover(key, now: now) }
+        let due = ledger.withSchedule { schedule in
+            schedule.takeDue(now: now, limit: max(0, Self.concurrency - self.underWay))
+        }
+        for id in due { start(id) }
+    }
+
+    /// Asks for a record because a client came back for it.
+    ///
+    /// - Parameter limit: How long the client waits; the probe goes on.
+    /// - Returns: Whether the record is not unknown any more, as far as is known.
+    func ask(for id: KeyID, atMost limit: Duration) async -> Bool {
+        guard let key = try? await services.keys.retrieve(id) else { return false }
+        let now = services.timers.now
+        discover(key, now: now)
+        guard ledger.withSchedule({ $0.take(atWishOfClient: id, now: now) }) else { return false }
+        let wait = ProbeWait()
+        let probe = start(id, telling: wait)
+        let timer = services.timers.after(limit) { wait.end(false) }
+        defer { timer.cancel() }
+        _ = probe
+        return await wait.result()
+    }
+
+    private func discover(_ key: IdempotencyKey, now: UInt64) {
+        guard key.recoveryPoint == .unknown, key.probeTarget != nil, let route = routes[key.route],
+            let rules = table.routes[route].keys?.probe
+        else { return }
+        ledger.withSchedule { schedule in
+            _ = schedule.discover(
+                key.id, spacing: rules.spacing, attempts: rules.attempts, now: now)
+        }
+    }
+
+    @discardableResult
+    private func start(
+        _ id: KeyID, telling wait: ProbeWait? = nil, isolation: isolated (any Actor)? = #isolation
+    ) -> Task<Void, Never> {
+        underWay += 1
+        return Task {
+            _ = isolation
+            let isSettled = await probe(id)
+            underWay -= 1
+            wait?.end(isSettled)
+        }
+    }
+}
+
+extension Prober {
+    /// Asks for a record that was taken; whether it is not unknown any more.
+    private func probe(_ id: KeyID) async -> Bool {
+        do {
+            let key = try await services.keys.retrieve(id)
+            guard let key, key.recoveryPoint == .unknown, let target = key.probeTarget,
+                let index = routes[key.route], let rules = table.routes[index].keys,
+                let probe = rules.probe
+            else {
+                ledger.withSchedule { $0.forget(id) }
+                return true
+            }
+            let answer = await ask(table.routes[index], probe, target, rules)
+            services.metrics.probes.count(answer.finding)
+            let now = services.timers.now
+            let ruling = ledger.withSchedule { $0.end(id, answer.finding, now: now) }
+            return try await settle(key, ruling, answer.reply, rules)
+        } catch {
+            let now = services.timers.now
+            _ = ledger.withSchedule { $0.end(id, .inconclusive, now: now) }
+            services.log.write(.warning, "probe failed") { line in
+                line.member("key_id", id.description)
+                line.member("detail", "\(error)")
+            }
+            return false
+        }
+    }
+
+    private func settle(
+        _ key: IdempotencyKey, _ ruling: ProbeSchedule.Ruling, _ reply: StoredReply?,
+        _ rules: KeyRules
+    ) async throws -> Bool {
+        let outcome: Outcome
+        switch (ruling, reply) {
+        case (.finish, let reply?):
+            outcome = .finished(reply, retention: rules.policy.retention)
+        case (.release, _): outcome = .released(nil)
+        case (.giveUp, _):
+            tell(.warning, "outcome stays unknown", key, "the probes were inconclusive")
+            return false
+        case (.hold, _), (.finish, nil): return false
+        }
+        do {
+            _ = try await services.keys.settle(key, outcome, policy: rules.policy)
+        } catch is ClaimError {
+            // Somebody else settled it, or claimed it anew.
+            return true
+        }
+        let result = if case .released = outcome { "released" } else { "finished" }
+        tell(.info, "outcome found by probe", key, result)
+        return true
+    }
+
+    private func tell(
+        _ level: Log.Level, _ message: String, _ key: IdempotencyKey, _ detail: String
+    ) {
+        services.log.write(level, message) { line in
+            line.member("key_id", key.id.description)
+            line.member("route", key.route)
+            line.member("detail", detail)
+        }
+    }
+
+    /// One GET. Its time is limited by the upstream's own timeouts.
+    private func ask(
+        _ route: Route, _ probe: ProbeRules, _ target: String, _ rules: KeyRules
+    ) async -> (finding: ProbeSchedule.Finding, reply: StoredReply?) {
+        var fields = Fields()
+        fields.append(.host, table.upstreams[route.upstream].probeHost)
+        for index in probe.fields.indices { fields.append(line: index, of: probe.fields) }
+        let request = UpstreamRequest(
+            method: .get, target: Array(target.utf8)[...], fields: fields, body: .none)
+        do throws(UpstreamError) {
+            let exchange = try await clients[route.upstream].exchange(request)
+            defer { exchange.cancel() }
+            var head = try await exchange.head()
+            while head.isInterim { head = try await exchange.head() }
+            guard head.status != 404 else { return (.absent, nil) }
+            guard 200...299 ~= head.status else { return (.inconclusive, nil) }
+            var answer = ReceivedAnswer(head, rules)
+            var body = RecordedBody(limit: rules.responseLimit)
+            while let chunk = try await exchange.read() { body.append(chunk) }
+            answer.body = body.kept
+            return (.executed, answer.reply)
+        } catch {
+            return (.inconclusive, nil)
+        }
+    }
+}
+
+/// A wait that ends once: when the probe does, or when the client's patience does.
+private final class ProbeWait {
+    private var ended: Bool?
+    private var waiting: CheckedContinuation<Bool, Never>?
+
+    func end(_ isSettled: Bool) {
+        guard ended == nil else { return }
+        ended = isSettled
+        waiting?.resume(returning: isSettled)
+        waiting = nil
+    }
+
+    func result() async -> Bool {
+        await withCheckedContinuation { continuation in
+            if let ended { continuation.resume(returning: ended) } else { waiting = continuation }
+        }
+    }
+}
