@@ -16,3 +16,14 @@ extension IdempotencyKeyService {
                 claim: Claim(key, token, 0), outcome: outcome, policy: policy, moment: now()))
     }
 }
+
+extension IdempotencyKeyService {
+    public func release(_ id: KeyID, force: Bool, policy: KeyPolicy) async throws -> IdempotencyKey
+    {
+        throw ClaimError.absent
+    }
+    public func complete(_ id: KeyID, with reply: StoredReply, policy: KeyPolicy) async throws
+        -> IdempotencyKey
+    { throw ClaimError.absent }
+    public func erase(_ id: KeyID) async throws -> IdempotencyKey { throw ClaimError.absent }
+}

@@ -66,6 +66,11 @@ final class LoopGraph {
         _ descriptor: Int32, isDraining: @escaping @Sendable () -> Bool, on loop: isolated EventLoop
     ) {
         let keys = shared.keys
+        let operations = KeyOperations(
+            keys, access: shared.configuration.adminAccess, log: shared.log
+        ) { [table = shared.table] name in
+            table.routes.first { $0.name == name }?.keys?.policy ?? KeyPolicy()
+        }
         let handler = AdminHandler([
             .health,
             .readiness([
@@ -73,6 +78,7 @@ final class LoopGraph {
                 ReadinessCheck("draining") { !isDraining() },
             ]),
             .metrics(shared.metrics),
+            operations.resource,
         ])
         let server = HTTPServer(
             handler: handler, options: shared.configuration.serverOptions,

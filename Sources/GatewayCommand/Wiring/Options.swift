@@ -1,3 +1,5 @@
+import Admin
+import Crypto
 import CurlUpstream
 import Gateway
 import HTTP
@@ -61,6 +63,13 @@ extension Configuration {
             return blocks.contains { $0.contains(address.bytes) }
         }
         return options
+    }
+
+    /// Who may see and change keys.
+    var adminAccess: AdminAccess {
+        guard let token = admin?.token else { return AdminAccess(isToken: nil) }
+        let expected = Array(token.value.utf8)
+        return AdminAccess { constantTimeEquals($0, expected) }
     }
 
     /// How many event loops there are to be.
