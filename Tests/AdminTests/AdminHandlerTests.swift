@@ -109,7 +109,7 @@ import Testing
 }
 
 /// What a client would have got.
-private struct RecordedAnswer {
+struct RecordedAnswer {
     let head: ResponseHead
     let body: String
     var status: UInt16 { head.status }
@@ -117,7 +117,7 @@ private struct RecordedAnswer {
     subscript(_ name: FieldName) -> String? { head.fields.text(name) }
 }
 
-private final class RecordingWriter: ResponseWriter {
+final class RecordingWriter: ResponseWriter {
     private(set) var answer: RecordedAnswer?
     var hasBegun: Bool { answer != nil }
     let isDownstreamGone = false
