@@ -73,7 +73,7 @@ private struct Storm {
                     // New keys come up until the end, so that every kill finds some at work.
                     let key = number * Self.keys / count + Int.random(in: 0..<8, using: &random)
                     let isCut = Int.random(in: 0..<6, using: &random) == 0
-                    let observation = try Self.observe(
+                    let observation = try StormHistory.observe(
                         "storm-\(key % Self.keys)", on: port, cut: isCut)
                     seen.with { $0.append(observation) }
                 }
@@ -93,54 +93,11 @@ private struct Storm {
         _ = try clients.value(within: .seconds(300))
         var history = StormHistory(observations: seen.with { $0 })
         for key in 0..<Self.keys {
-            history.finals.append(try Self.observe("storm-\(key)", on: port, cut: false))
+            history.finals.append(try StormHistory.observe("storm-\(key)", on: port, cut: false))
         }
         history.executions = site.origin.executions
         history.arrivals = Dictionary(
             site.origin.requests.map { ($0.fields["X-Order"] ?? "", 1) }, uniquingKeysWith: +)
         return history
-    }
-
-    /// Sends one request, as soon as the gateway takes connections.
-    private static func observe(
-        _ key: String, on port: UInt16, cut: Bool
-    ) throws -> StormHistory.Observation {
-        let deadline = Deadline()
-        while true {
-            let start = ContinuousClock.now
-            let client: RawClient
-            do {
-                client = try RawClient(port)
-            } catch {
-                guard !deadline.hasPassed else { throw error }
-                _ = poll(nil, 0, 5)
-                continue
-            }
-            let outcome = try outcome(of: key, client, cut: cut)
-            return .init(key: key, start: start, end: .now, outcome: outcome)
-        }
-    }
-
-    private static func outcome(
-        of key: String, _ client: RawClient, cut: Bool
-    ) throws -> StormHistory.Outcome {
-        do {
-            try client.send(Call(key: key))
-            if cut {
-                client.reset()
-                return .none
-            }
-            let response = try client.response()
-            let problem =
-                response.fields["Content-Type"] == "application/problem+json"
-                ? try response.json["type"]?.string : nil
-            return .answer(
-                status: response.status, body: response.body,
-                isReplayed: response.fields["Idempotent-Replayed"] == "true", problem: problem)
-        } catch let error where error is HarnessError || error is WireReader.Malformed {
-            throw error
-        } catch {
-            return .none
-        }
     }
 }

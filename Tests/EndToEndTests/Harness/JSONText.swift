@@ -34,6 +34,12 @@ enum JSONText: Sendable, Equatable {
         return value
     }
 
+    /// The elements of an array.
+    var elements: [JSONText]? {
+        guard case .array(let values) = self else { return nil }
+        return values
+    }
+
     /// The texts of an array of strings.
     var strings: [String]? {
         guard case .array(let values) = self else { return nil }

@@ -17,16 +17,23 @@ struct StormHistory: Sendable {
     var observations: [Observation] = []
     /// What came after the storm, one per key.
     var finals: [Observation] = []
-    /// The bodies with which the origin answered, by key, one per execution.
+    /// The bodies with which the origin answered, by key, one per execution; empty ones stand for
+    /// answers that were lost.
     var executions: [String: [[UInt8]]] = [:]
     /// How many requests reached the origin, by key.
     var arrivals: [String: Int] = [:]
+    /// The problems that the storm's faults permit while it blows, beside unknown outcomes.
+    var permitted: Set<String> = ["urn:oncegate:in-flight"]
 
     /// The broken promises, in words; none if all were kept.
     var violations: [String] {
-        let keys = Set(observations.map(\.key)).union(finals.map(\.key)).union(executions.keys)
+        let seen = Dictionary(grouping: observations, by: \.key)
+        let last = Dictionary(grouping: finals, by: \.key)
+        let keys = Set(seen.keys).union(last.keys).union(executions.keys).union(arrivals.keys)
         return keys.sorted().flatMap { key in
-            once(key) + sameAnswer(key) + knownStatuses(key) + successStays(key) + settled(key)
+            let (seen, last) = (seen[key] ?? [], last[key] ?? [])
+            return once(key) + sameAnswer(key, seen + last) + knownStatuses(key, seen + last)
+                + successStays(key, seen + last) + settled(key, last.first)
         }
     }
 
@@ -43,8 +50,8 @@ struct StormHistory: Sendable {
             + (sent > 1 ? ["\(key) left the gateway \(sent) times"] : [])
     }
 
-    private func sameAnswer(_ key: String) -> [String] {
-        (observations + finals).filter { $0.key == key }.compactMap { observation in
+    private func sameAnswer(_ key: String, _ all: [Observation]) -> [String] {
+        all.compactMap { observation in
             guard case .answer(let status, let body, _, _) = observation.outcome,
                 (200..<300).contains(status)
             else { return nil }
@@ -53,35 +60,35 @@ struct StormHistory: Sendable {
         }
     }
 
-    private func knownStatuses(_ key: String) -> [String] {
-        (observations + finals).filter { $0.key == key }.compactMap { observation in
+    private func knownStatuses(_ key: String, _ all: [Observation]) -> [String] {
+        all.compactMap { observation in
             guard case .answer(let status, _, _, let problem) = observation.outcome else {
                 return nil
             }
             if status == 201 || problem == "urn:oncegate:outcome-unknown" { return nil }
-            if problem == "urn:oncegate:in-flight" { return nil }
+            if let problem, permitted.contains(problem) { return nil }
             return "\(key) was answered \(status) \(problem ?? "")"
         }
     }
 
-    private func successStays(_ key: String) -> [String] {
-        let all = (observations + finals).filter { $0.key == key }
-        let successes = all.filter { isSuccess($0.outcome) }
-        guard let first = successes.map(\.end).min() else { return [] }
+    /// Once a client has seen the result, no later request is told anything else; one that the
+    /// faults kept from an answer is told nothing of the result.
+    private func successStays(_ key: String, _ all: [Observation]) -> [String] {
+        guard let first = all.filter({ isSuccess($0.outcome) }).map(\.end).min() else { return [] }
         return all.compactMap { observation in
             guard observation.start > first,
-                case .answer(let status, _, let isReplayed, _) =
-                    observation.outcome
+                case .answer(let status, _, let isReplayed, let problem) = observation.outcome
             else { return nil }
+            if problem == "urn:oncegate:store-unavailable", permitted.contains(problem!) {
+                return nil
+            }
             if status != 201 { return "\(key) was answered \(status) after its success" }
             return isReplayed ? nil : "\(key) was said to be executed after its success"
         }
     }
 
-    private func settled(_ key: String) -> [String] {
-        guard let final = finals.first(where: { $0.key == key }) else {
-            return ["\(key) was not asked for after the storm"]
-        }
+    private func settled(_ key: String, _ final: Observation?) -> [String] {
+        guard let final else { return ["\(key) was not asked for after the storm"] }
         if isUnknown(final.outcome) || isSuccess(final.outcome) { return [] }
         return ["\(key) is neither answered nor unknown after the storm: \(final.outcome)"]
     }
