@@ -69,13 +69,14 @@ extension Problem {
             executed: .unknown)
     }
 
-    /// No key could be claimed.
+    /// No key could be claimed. Whether an earlier request with the key was executed is what the
+    /// store would have said.
     static var storeUnavailable: Problem {
         Problem(
             .storeUnavailable, 503,
-            "The key store does not answer, so the request was not forwarded. Send it again, with "
-                + "the same key.",
-            executed: .no, retryAfter: 1)
+            "The key store does not answer, so this request was not forwarded; whether an earlier "
+                + "one with the key was executed cannot be told. Send it again, with the same key.",
+            executed: .unknown, retryAfter: 1)
     }
 
     /// A key is asked for, and there is none.

@@ -282,7 +282,7 @@ import Testing
         let bench = try Bench(.init(), keys: .plain)
         bench.store.breakDown()
         let answer = try await bench.send(.order())
-        answer.expectProblem("store-unavailable", 503, executed: "no")
+        answer.expectProblem("store-unavailable", 503, executed: "unknown")
         #expect(answer.field("Retry-After") == "1")
         #expect(bench.upstream.received.isEmpty)
         bench.store.mend()
@@ -357,7 +357,7 @@ import Testing
         bench.store.letGo()
         for (writer, task) in all {
             try await task.value
-            writer.expectProblem("store-unavailable", 503, executed: "no")
+            writer.expectProblem("store-unavailable", 503, executed: "unknown")
         }
         #expect(bench.upstream.received.isEmpty)
     }
