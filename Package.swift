@@ -62,7 +62,7 @@ let package = Package(
         tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
         tests("CryptoTests", ["Crypto"]),
         tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
-        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
+        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
             ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),

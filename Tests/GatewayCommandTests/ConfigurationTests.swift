@@ -420,10 +420,27 @@ private func messages(_ text: String) -> [String] {
         ),
         (
             "\"unknown\": \"probe\"",
-            "unknown: not supported by this version; expected \"hold\" or \"retry\", found \"probe\""
+            "probe: is missing; expected an object such as "
+                + "{ \"path\": \"/orders?reference={key}\" }, because unknown is \"probe\""
         ),
         ("\"from\": \"fingerprint\"", "from: not supported by this version; leave it out, or null"),
-        ("\"probe\": {}", "probe: not supported by this version; leave it out, or null"),
+        (
+            "\"probe\": { \"path\": \"/o\" }",
+            "probe: has no effect unless unknown is \"probe\""
+        ),
+        (
+            "\"unknown\": \"probe\", \"probe\": { \"path\": \"/o?{params.no}\" }",
+            "probe.path: the route's path captures no {no}"
+        ),
+        (
+            "\"unknown\": \"probe\", \"probe\": { \"path\": \"/o\", \"headers\": { \"Host\": \"a\" } }",
+            "probe.headers.Host: expected a field name such as \"Authorization\"; Host and fields of "
+                + "the connection are the gateway's own"
+        ),
+        (
+            "\"unknown\": \"probe\", \"probe\": { \"path\": \"/o\", \"spacing\": \"10ms\" }",
+            "probe.spacing: expected a duration from \"1s\" to \"24h\", found \"10ms\""
+        ),
         (
             "\"answer_within\": \"5s\"",
             "answer_within: not supported by this version; leave it out, or \"none\""
