@@ -11,8 +11,8 @@ import Synchronization
 /// A job that comes from the loop's own thread goes into a plain array. Others go through a locked
 /// one, and the loop is woken only if it sleeps.
 ///
-/// Invariant of `@unchecked Sendable`: `local` is touched on the loop's thread alone; `thread` is
-/// written once, before the loop runs its first job; the rest is immutable or locked.
+/// Invariant of `@unchecked Sendable`: `local` is touched on the loop's thread alone; the rest is
+/// immutable, atomic or locked.
 package final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Sendable {
     private struct Remote {
         var jobs: [UnownedJob] = []
@@ -24,7 +24,8 @@ package final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Senda
     private let hasRemoteJobs = Atomic<Bool>(false)
     private var local: [UnownedJob] = []
     private var running: [UnownedJob] = []
-    private var thread: pthread_t?
+    /// The loop's thread; 0, which is none, before it runs.
+    private let thread = Atomic<pthread_t>(0)
     /// Edge-triggered in the loop's epoll, so that it is never read.
     let wakeDescriptor: Int32
 
@@ -36,13 +37,10 @@ package final class LoopExecutor: SerialExecutor, TaskExecutor, @unchecked Senda
     deinit { close(wakeDescriptor) }
 
     /// Whether the caller runs on the loop's thread.
-    var isCurrent: Bool {
-        guard let thread = thread else { return false }
-        return pthread_equal(pthread_self(), thread) != 0
-    }
+    var isCurrent: Bool { thread.load(ordering: .relaxed) == pthread_self() }
 
     /// Makes the calling thread the loop's.
-    func adoptThread() { thread = pthread_self() }
+    func adoptThread() { thread.store(pthread_self(), ordering: .relaxed) }
 
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
