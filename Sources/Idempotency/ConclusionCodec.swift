@@ -3,7 +3,7 @@
 /// The first byte is the version, then come the claimed record, the token, what happened, the
 /// policy and the moment; numbers are little-endian, byte strings begin with their length. There
 /// is one way to write a conclusion: what `decode` takes, `encode` gives back.
-enum ConclusionCodec {
+package enum ConclusionCodec {
     typealias Conclusion = UnsavedConclusions.Conclusion
 
     private static let version: UInt8 = 1
@@ -20,6 +20,11 @@ enum ConclusionCodec {
         writer.write(conclusion.policy)
         writer.write(conclusion.moment.microseconds)
         return writer.bytes
+    }
+
+    /// What `decode` takes, written anew; for fuzzers.
+    package static func rewrite(_ bytes: [UInt8]) throws(StoreError) -> [UInt8] {
+        try encode(try decode(bytes))
     }
 
     /// The conclusion that `encode` wrote.

@@ -3,7 +3,7 @@
 /// All checksums are SipHash under a random key that stands in the header. Entries hold what
 /// clients and upstreams chose, and after damage frames are looked for at every byte: without the
 /// key nobody can write an answer of which a part passes for a frame.
-struct JournalFormat: Sendable {
+package struct JournalFormat: Sendable {
     private let key: [UInt8]
     private let hash: KeyedHash
 
@@ -19,14 +19,19 @@ struct JournalFormat: Sendable {
         var writer = ByteWriter()
         writer.write(randomWord())
         writer.write(randomWord())
-        key = writer.bytes
+        self.init(key: writer.bytes)
+    }
+
+    /// The format of a file with this key of 16 bytes.
+    package init(key: [UInt8]) {
+        self.key = key
         hash = KeyedHash(key: key)
     }
 
     /// The format of a file that begins with these bytes.
     ///
     /// - Throws: `corrupt` for what is no header of ours, `newer` for that of a later version.
-    init(header: [UInt8]) throws(StoreError) {
+    package init(header: [UInt8]) throws(StoreError) {
         guard header.count >= Self.headerLength, header.starts(with: Self.magic) else {
             throw StoreError(.corrupt, "not a journal of conclusions")
         }
@@ -44,7 +49,7 @@ struct JournalFormat: Sendable {
     }
 
     /// The header's bytes.
-    var header: [UInt8] {
+    package var header: [UInt8] {
         var writer = ByteWriter()
         writer.write(raw: Self.magic)
         writer.write(Self.version)
@@ -60,7 +65,7 @@ struct JournalFormat: Sendable {
     }
 
     /// Adds an entry's frame; false if it is too long for one.
-    func append(_ entry: [UInt8], position: UInt64, to bytes: inout [UInt8]) -> Bool {
+    package func append(_ entry: [UInt8], position: UInt64, to bytes: inout [UInt8]) -> Bool {
         guard let length = UInt32(exactly: entry.count), length > 0 else { return false }
         var writer = ByteWriter()
         writer.write(position)
@@ -75,21 +80,21 @@ struct JournalFormat: Sendable {
 
 extension JournalFormat {
     /// What a file holds.
-    struct Scan {
+    package struct Scan {
         /// The entries' positions, and where their frames are.
-        var frames: [(position: UInt64, range: Range<Int>)] = []
+        package var frames: [(position: UInt64, range: Range<Int>)] = []
         /// What lies between frames and is none.
-        var damage: [Range<Int>] = []
+        package var damage: [Range<Int>] = []
         /// Where the last frame ends.
-        var end = headerLength
+        package var end = headerLength
         /// Bytes behind that which are no frame, less the zeros at the end.
-        var torn = 0
+        package var torn = 0
     }
 
     /// Finds all frames of a file that begins with the header.
     ///
     /// What follows the last one was being written when the process or the machine ended.
-    func scan(_ bytes: [UInt8]) -> Scan {
+    package func scan(_ bytes: [UInt8]) -> Scan {
         var scan = Scan()
         var position: UInt64 = 0
         var offset = scan.end
@@ -107,7 +112,7 @@ extension JournalFormat {
     }
 
     /// The entry in a frame.
-    func entry(in bytes: [UInt8], _ frame: Range<Int>) -> [UInt8] {
+    package func entry(in bytes: [UInt8], _ frame: Range<Int>) -> [UInt8] {
         Array(bytes[(frame.lowerBound + Self.headLength)..<frame.upperBound])
     }
 

@@ -24,6 +24,13 @@ struct FileJournalTests {
         try await TemporaryDirectory.with { try await body($0 + "/keys.db.conclusions") }
     }
 
+    /// Calls that leave it to the kernel when to write: for tests that open many files.
+    private static var quick: JournalFile.Calls {
+        var calls = JournalFile.Calls.system
+        calls.sync = { _ in 0 }
+        return calls
+    }
+
     /// The bytes of a file with four entries.
     private func written(_ path: String) async throws -> [UInt8] {
         let journal = try FileJournal(path: path, options: Self.options())
@@ -36,7 +43,7 @@ struct FileJournalTests {
         _ bytes: [UInt8], _ path: String
     ) async throws -> (entries: [[UInt8]], damage: FileJournal.Damage?) {
         try replace(path, by: bytes)
-        let journal = try FileJournal(path: path, options: Self.options())
+        let journal = try FileJournal(path: path, options: Self.options(Self.quick))
         defer { journal.close() }
         return (try await journal.entries().map(\.bytes), journal.damage)
     }
@@ -114,11 +121,11 @@ struct FileJournalTests {
                 #expect(entries == Array(Self.entries[..<whole]), "cut at \(cut)")
                 let rest = Array(bytes[..<cut]).trimmingZeros - (whole > 0 ? ends[whole - 1] : 36)
                 #expect(damage?.torn ?? 0 == (cut < 36 ? 0 : max(0, rest)), "cut at \(cut)")
-                let journal = try FileJournal(path: path, options: Self.options())
+                let journal = try FileJournal(path: path, options: Self.options(Self.quick))
                 #expect(journal.damage == nil, "cut at \(cut)")
                 _ = try await journal.append([5])
                 journal.close()
-                let last = try FileJournal(path: path, options: Self.options())
+                let last = try FileJournal(path: path, options: Self.options(Self.quick))
                 #expect(try await last.entries().last?.bytes == [5])
                 last.close()
             }
@@ -148,7 +155,7 @@ struct FileJournalTests {
                     let aside = try contents(of: path + ".damaged")
                     #expect(aside == Array(flipped[(ends[hit] - length)..<ends[hit]]))
                 }
-                let again = try FileJournal(path: path, options: Self.options())
+                let again = try FileJournal(path: path, options: Self.options(Self.quick))
                 #expect(again.damage == nil)
                 #expect(try await again.entries().map(\.bytes) == expected)
                 again.close()
@@ -239,7 +246,8 @@ struct FileJournalTests {
 
     @Test func `discarded entries do not fill it while later ones stay`() async throws {
         try await withPath { path in
-            let journal = try FileJournal(path: path, options: Self.options(limit: 1000))
+            let journal = try FileJournal(
+                path: path, options: Self.options(limit: 1000, Self.quick))
             let entry = [UInt8](repeating: 3, count: 100)
             var kept = try await journal.append(entry)
             for _ in 0..<100 {
