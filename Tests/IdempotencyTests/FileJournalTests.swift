@@ -7,7 +7,7 @@ import Testing
 
 struct FileJournalTests {
     private static let entries: [[UInt8]] = [
-        Array("first".utf8), [0, 0, 0, 0], Array(repeating: 7, count: 300), [1],
+        Array("first".utf8), [0, 0, 0, 0], Array(repeating: 7, count: 60), [1],
     ]
 
     private static func options(
