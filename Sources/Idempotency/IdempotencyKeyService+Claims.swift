@@ -97,8 +97,21 @@ extension IdempotencyKeyService {
 
     /// Stores a conclusion, judged anew while others change the record.
     ///
+    /// An answer that is too large for the store is kept without its body.
+    ///
     /// - Returns: The record as it is stored now.
     func save(_ conclusion: UnsavedConclusions.Conclusion) async throws -> IdempotencyKey {
+        do {
+            return try await saveWhole(conclusion)
+        } catch let error as StoreError where error.reason == .tooLarge {
+            guard let slim = conclusion.withoutBody else { throw error }
+            return try await saveWhole(slim)
+        }
+    }
+
+    private func saveWhole(
+        _ conclusion: UnsavedConclusions.Conclusion
+    ) async throws -> IdempotencyKey {
         var key = conclusion.claim.key
         for _ in 0..<Self.contention {
             var next = key

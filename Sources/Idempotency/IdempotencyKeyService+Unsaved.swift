@@ -189,6 +189,17 @@ extension UnsavedConclusions.Conclusion {
         }
     }
 
+    /// The same with an answer whose body is not kept; nil if it has no body anyway.
+    var withoutBody: Self? {
+        guard let reply = outcome.reply, reply.responseBody != nil else { return nil }
+        var copy = self
+        copy.outcome = outcome.replacing(
+            StoredReply(
+                responseCode: reply.responseCode, responseHeaders: reply.responseHeaders,
+                responseBody: nil))
+        return copy
+    }
+
     /// The same with its reply as it is to be written.
     fileprivate func encoded(by coding: (any ReplyCoding)?) throws(StoreError) -> Self {
         guard let coding, let reply = outcome.reply else { return self }

@@ -245,6 +245,36 @@ struct JournalServiceTests {
         _ = try await bench.claim("k", next)
     }
 
+    @Test func `a record that cannot be read does not hold up the others`() async throws {
+        let service = bench.journaled()
+        var claims: [Claim] = []
+        for index in 0..<70 { claims.append(try await bench.claim("k\(index)", service)) }
+        bench.store.breakDown([.replace])
+        for claim in claims {
+            await #expect(throws: StoreError.self) {
+                try await bench.finish(claim, .sample, service)
+            }
+        }
+        bench.store.mend()
+        bench.store.damage(claims[0].id)
+        #expect(await service.retryUnsaved() == 1)
+        #expect(bench.events.delivered.count == 69)
+        #expect(try await bench.ask("k0", service).finished.reply == .sample)
+        #expect(bench.journal.count > 0)
+    }
+
+    @Test func `an answer too large for the store is kept without its body`() async throws {
+        bench.store.refuseBodies(above: 5)
+        let claim = try await bench.claim()
+        guard case .finished(let finished) = try await bench.finish(claim) else {
+            throw Unexpected("not finished")
+        }
+        #expect(finished.reply == .sample)
+        let kept = try await bench.ask("k", bench.other()).finished.reply
+        #expect(kept.responseCode == 201)
+        #expect(kept.responseBody == nil)
+    }
+
     @Test func `a real file brings conclusions over a restart`() async throws {
         try await TemporaryDirectory.with { directory in
             let path = directory + "/keys.db.conclusions"

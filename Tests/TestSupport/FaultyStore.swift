@@ -22,6 +22,8 @@ package final class FaultyStore: IdempotencyStore {
         var calls: [Call: Int] = [:]
         var isHolding = false
         var isHoldingAnswers = false
+        var damaged: Set<KeyID> = []
+        var largestBody = Int.max
         var held: [UnsafeContinuation<Void, Never>] = []
         var watchers: [(count: Int, continuation: UnsafeContinuation<Void, Never>)] = []
     }
@@ -47,6 +49,12 @@ package final class FaultyStore: IdempotencyStore {
     package func breakDown(_ calls: [Call] = Call.allCases, _ fault: Fault = .before) {
         state.withLock { state in for call in calls { state.standing[call] = fault } }
     }
+
+    /// Has replacements fail as `tooLarge` whose answers are longer than that.
+    package func refuseBodies(above bytes: Int) { state.withLock { $0.largestBody = bytes } }
+
+    /// Has replacements of a record fail as `corrupt`.
+    package func damage(_ id: KeyID) { state.withLock { _ = $0.damaged.insert(id) } }
 
     /// Ends all failures.
     package func mend() {
@@ -122,6 +130,7 @@ package final class FaultyStore: IdempotencyStore {
         _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
     ) async throws(StoreError) -> Replacement {
         let fault = await enter(.replace)
+        try refuse(key)
         if fault == .before { throw Self.error }
         let result = try await store.replace(key, expecting: version)
         await hold { $0.isHoldingAnswers }
@@ -149,6 +158,17 @@ package final class FaultyStore: IdempotencyStore {
         let result = try await store.remove(limit: limit)
         if fault == .after { throw Self.error }
         return result
+    }
+
+    private func refuse(_ key: IdempotencyKey) throws(StoreError) {
+        try state.withLock { state throws(StoreError) in
+            guard !state.damaged.contains(key.id) else {
+                throw StoreError(.corrupt, "made to be damaged")
+            }
+            guard key.reply?.responseBody?.count ?? 0 <= state.largestBody else {
+                throw StoreError(.tooLarge, "made to be too large")
+            }
+        }
     }
 
     private static let error = StoreError(.unavailable, "made to fail")
