@@ -76,6 +76,10 @@ let package = Package(
             exclude: ["Corpus"],
             swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
         .executableTarget(
+            name: "FuzzJournal", dependencies: ["Idempotency"], path: "Tests/Fuzzing/Journal",
+            exclude: ["Corpus"],
+            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
+        .executableTarget(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),

@@ -11,6 +11,11 @@ import Testing
         metrics.observe(keys)
         #expect(value("oncegate_claims", metrics) == 0)
         #expect(value("oncegate_store_ready", metrics) == 1)
+        for name in [
+            "unsaved", "journal_bytes", "journal_failures_total", "oldest_unknown_seconds",
+        ] {
+            #expect(value("oncegate_\(name)", metrics) == 0)
+        }
 
         let request = KeyRequest(
             identity: Identity(scope: [], idempotencyKey: "a"), fingerprint: Fingerprint(),
