@@ -20,12 +20,14 @@ package final class GatewayHandler: Handler {
     ///   - timers: This loop's timers.
     ///   - log: Gets an access line for each request, where those are on.
     ///   - metrics: Made for the same table.
+    ///   - detached: The places of transfers without a client, shared by all loops.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
-        timers: any Timers, log: Log, metrics: GatewayMetrics
+        timers: any Timers, log: Log, metrics: GatewayMetrics, detached: DetachedTransfers
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
-        let services = LoopServices(keys: keys, timers: timers, log: log, metrics: metrics)
+        let services = LoopServices(
+            keys: keys, timers: timers, log: log, metrics: metrics, detached: detached)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
@@ -64,6 +66,22 @@ package final class GatewayHandler: Handler {
         case .none: try await refuse(.noRoute, response, account)
         case .malformed: try await refuse(.malformedPath, response, account)
         }
+    }
+
+    /// Waits until all that was claimed on this loop is concluded, and cuts short what is not by
+    /// `limit`: what may have reached an upstream becomes unknown, durably.
+    ///
+    /// To be called when no requests come any more.
+    ///
+    /// - Parameters:
+    ///   - grace: How long the store may take over the last conclusions.
+    ///   - others: Called at the limit; ends what waits for an upstream without an exchange.
+    /// - Returns: how many transfers were cut short.
+    package func drain(
+        within limit: Duration, grace: Duration, cutting others: @escaping () -> Void
+    ) async -> Int {
+        await services.work.drain(
+            within: limit, grace: grace, services.timers, cutting: others)
     }
 
     private func refuse(

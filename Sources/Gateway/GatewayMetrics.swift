@@ -127,6 +127,7 @@ extension RequestOutcome {
         case .unreachable: 10
         case .storeUnavailable: 11
         case .abandoned: 12
+        case .detached: 13
         }
     }
 }

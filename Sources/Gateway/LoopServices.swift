@@ -7,12 +7,18 @@ final class LoopServices {
     let timers: any Timers
     let log: Log
     let metrics: GatewayMetrics
+    let detached: DetachedTransfers
     let identities = IdentityReader()
+    let work = OngoingWork()
 
-    init(keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics) {
+    init(
+        keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics,
+        detached: DetachedTransfers
+    ) {
         self.keys = keys
         self.timers = timers
         self.log = log
         self.metrics = metrics
+        self.detached = detached
     }
 }

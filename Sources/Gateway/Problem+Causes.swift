@@ -101,6 +101,15 @@ extension Problem {
             executed: .pending, retryAfter: max(1, retryAfter))
     }
 
+    /// The request's own transfer takes longer than the route lets a client wait.
+    static var stillInFlight: Problem {
+        Problem(
+            .inFlight, 504,
+            "The request was forwarded and is still being executed. Send it again, with the same "
+                + "key, to get its answer.",
+            executed: .pending, retryAfter: 1)
+    }
+
     /// The key belongs to another request.
     static func keyReused(differs: [String]) -> Problem {
         var problem = Problem(

@@ -21,6 +21,8 @@ enum RequestOutcome: String, CaseIterable {
     case storeUnavailable = "store-unavailable"
     /// The client went away before anything was decided.
     case abandoned
+    /// The client hung up, or was told to come back (504), while its request is being executed.
+    case detached
 }
 
 /// What is known of one request by its end.

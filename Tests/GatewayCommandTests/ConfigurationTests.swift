@@ -120,8 +120,11 @@ private func messages(_ text: String) -> [String] {
             }
             """
         let effective = try #require(read(whole).effective)
-        // Beside the contract's members there are our own cache, and where stages may be left to a backend.
-        let ours = ["/store/cache", "/routes/0/idempotency/backend_stages"].map { JSONPointer($0)! }
+        // Beside the contract's members there are our own cache, the bound of detached transfers,
+        // and where stages may be left to a backend.
+        let ours = [
+            "/store/cache", "/limits/detached", "/routes/0/idempotency/backend_stages",
+        ].map { JSONPointer($0)! }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))
                 == form(JSONCanonicalForm.of(Array(whole.utf8)[...])))
@@ -144,7 +147,7 @@ private func messages(_ text: String) -> [String] {
               "threads": 3,
               "store": {"path": "/var/x.db", "durability": "normal", "cache": "0B"},
               "log": {"level": "warning", "access": false},
-              "limits": {"body": "1GiB", "connections": 5},
+              "limits": {"body": "1GiB", "connections": 5, "detached": 0},
               "timeouts": {"drain": "250ms", "keep_alive": "2m"},
               "trusted_proxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.7"],
               "upstreams": {
@@ -158,7 +161,7 @@ private func messages(_ text: String) -> [String] {
                  "idempotency": {
                    "key": "required", "header": "X-Key", "forward_key": "X-Upstream-Key", "scope": ["header:A", "header:b"],
                    "fingerprint": {"query": false, "headers": ["Accept"], "body": ["/a", ""], "ignore": ["/a/b~1c"]},
-                   "in_flight": "reject", "keep": [404, "200-299", "410"], "release": [], "unknown": "retry",
+                   "in_flight": "reject", "answer_within": "5s", "stream": true, "keep": [404, "200-299", "410"], "release": [], "unknown": "retry",
                    "store_down": "pass", "tombstone": "0s", "replay_without": []}},
                 {"path": "/**", "upstream": "a"},
                 {"path": "/**", "upstream": "a"}
@@ -180,6 +183,8 @@ private func messages(_ text: String) -> [String] {
         #expect(configuration.routes.map(\.name) == ["/a/{x}/**", "/**", "/**#2"])
         let keys = try #require(configuration.routes[0].idempotency)
         #expect(keys.keep == [404...404, 200...299, 410...410] && keys.release.isEmpty)
+        #expect(keys.answerWithin == .seconds(5) && keys.stream)
+        #expect(configuration.limits.detached == 0)
         #expect(keys.forwardKey == .renamed(FieldName("X-Upstream-Key")))
         #expect(
             keys.fingerprint.body == .pointers([JSONPointer("/a")!, JSONPointer("")!]))
@@ -425,10 +430,10 @@ private func messages(_ text: String) -> [String] {
         ("\"from\": \"fingerprint\"", "from: not supported by this version; leave it out, or null"),
         ("\"probe\": {}", "probe: not supported by this version; leave it out, or null"),
         (
-            "\"answer_within\": \"5s\"",
-            "answer_within: not supported by this version; leave it out, or \"none\""
+            "\"answer_within\": \"0s\"",
+            "answer_within: expected a duration from \"10ms\" to \"24h\", found \"0s\""
         ),
-        ("\"stream\": true", "stream: not supported by this version; leave it out, or false"),
+        ("\"stream\": 1", "stream: expected true or false, found 1"),
         ("\"stages\": []", "stages: not supported by this version; leave it out, or null"),
         (
             "\"backend_stages\": true",

@@ -15,6 +15,8 @@ package final class RecordingResponseWriter: ResponseWriter {
     package var onDownstreamGone: (() -> Void)? {
         didSet { if isDownstreamGone { onDownstreamGone?() } }
     }
+    /// Opened by the test before an interim answer has left; nil for at once.
+    package var interimGate: Gate?
     /// Called with each piece of the body as it comes.
     package var onWrite: ((RecordingResponseWriter) -> Void)?
     private let begun = Gate()
@@ -34,7 +36,9 @@ package final class RecordingResponseWriter: ResponseWriter {
     package var hasBegun: Bool { head != nil }
 
     package func interim(_ head: ResponseHead) async throws(DownstreamError) {
+        if let interimGate { await interimGate.pass() }
         try throwIfGone()
+        precondition(!hasBegun, "an interim answer comes before the final one")
         interims.append(head)
     }
 

@@ -49,6 +49,9 @@ package struct KeyRules: Sendable {
     package var fingerprint = FingerprintRules()
     package var inFlight: InFlight = .wait
     package var waitLimit: Duration = .seconds(30)
+    /// How long the client that has its request executed waits for the answer, from the claim on;
+    /// nil for as long as it takes. An answer that has begun is not cut.
+    package var answerWithin: Duration?
     /// Statuses that are final answers; ``release`` wins.
     package var keep = StatusSet([200...499])
     /// Statuses by which the upstream says that it did not act.

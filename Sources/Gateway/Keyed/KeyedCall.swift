@@ -6,8 +6,8 @@ final class KeyedCall {
     let request: Request
     let path: DecodedPath?
     let key: ClientKey
-    /// The whole body.
-    let body: ArraySlice<UInt8>
+    /// The whole body, until it is sent.
+    private(set) var body: ArraySlice<UInt8>
     let writer: any ResponseWriter
     let account: RequestAccount
 
@@ -22,6 +22,9 @@ final class KeyedCall {
         self.writer = writer
         self.account = account
     }
+
+    /// Lets go of the body, so that a transfer that goes on does not hold it.
+    func releaseBody() { body = [] }
 }
 
 /// What an answer says of its key in `Idempotency-Status`.

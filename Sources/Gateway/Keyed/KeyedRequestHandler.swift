@@ -82,10 +82,13 @@ final class KeyedRequestHandler {
             identity: identity, fingerprint: fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
             requestParams: route.parameters(of: call.path), route: route.name)
+        guard !services.work.isOver else { throw DownstreamError.closed }
         let admission: Admission
         let startedAt = services.timers.now
-        do {
-            admission = try await services.keys.initializeRequest(keyRequest, policy: policy)
+        do throws(StoreError) {
+            admission = try await services.work.claiming { () async throws(StoreError) in
+                try await services.keys.initializeRequest(keyRequest, policy: policy)
+            }
         } catch {
             return try await withoutStore(call, error)
         }
@@ -100,24 +103,7 @@ final class KeyedRequestHandler {
         case .replay(let finished): try await replay(finished, call, as: .replayed)
         case .refuse(let refusal): try await refuse(refusal, call)
         case .wait(let waiter): try await join(waiter, call, atMost: limit)
-        case .proceed(let claim): await execute(claim, call)
-        }
-    }
-
-    /// Does the work in a task of its own, which nothing cancels, and waits for it.
-    private func execute(_ claim: Claim, _ call: KeyedCall) async {
-        call.account.keyID = claim.id
-        call.account.attempts = claim.attempts
-        counters.executions.increment()
-        await start(Execution(claim, call, self)).value
-    }
-
-    private func start(
-        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
-    ) -> Task<Void, Never> {
-        Task {
-            _ = isolation
-            await execution.run()
+        case .proceed(let claim): try await execute(claim, call)
         }
     }
 
@@ -159,6 +145,44 @@ final class KeyedRequestHandler {
         counters.replays.increment()
         try await call.give(
             finished.reply, .replayed, as: outcome, expires: finished.expiresAt, isReplay: true)
+    }
+}
+
+extension KeyedRequestHandler {
+    /// Does the work in a task of its own, which outlives the client's wait: that ends with the
+    /// answer, when the client hangs up, or after `answer_within`, counted from here.
+    private func execute(_ claim: Claim, _ call: KeyedCall) async throws {
+        call.account.keyID = claim.id
+        call.account.attempts = claim.attempts
+        counters.executions.increment()
+        let execution = Execution(claim, call, self)
+        let timer = rules.answerWithin.map { limit in
+            services.timers.after(limit) { execution.detach(.late) }
+        }
+        services.work.begin(execution)
+        start(execution)
+        call.writer.onDownstreamGone = { execution.detach(.gone) }
+        let end = await execution.downstream.end()
+        call.writer.onDownstreamGone = nil
+        timer?.cancel()
+        switch end {
+        case .answered: break
+        case .late:
+            try await call.give(.stillInFlight, .inFlight, as: .detached, at: .started)
+        case .gone:
+            call.account.outcome = .detached
+            // One that is cut within its answer has nothing else to be told.
+            if !call.writer.hasBegun { throw DownstreamError.closed }
+        }
+    }
+
+    private func start(
+        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
+    ) {
+        Task {
+            _ = isolation
+            await execution.run()
+        }
     }
 }
 

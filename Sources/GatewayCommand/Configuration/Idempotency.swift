@@ -33,6 +33,8 @@ extension Configuration {
         var waitLimit = Duration.seconds(30)
         /// Per key.
         var waiters = 1000
+        /// How long a client waits while its request is executed; nil for as long as it takes.
+        var answerWithin: Duration?
         /// Statuses that are final answers; ``release`` wins.
         var keep: [ClosedRange<UInt16>] = [200...499]
         /// Statuses by which an upstream says that it did not act.
@@ -46,6 +48,8 @@ extension Configuration {
         var responseLimit = 8 << 20
         /// Fields that are not replayed.
         var replayWithout = KeyRules.momentaryFields
+        /// Whether answers go to the client while they are recorded, however short.
+        var stream = false
         var storeDown = StoreDown.refuse
 
         static var members: [Member<Idempotency>] {
@@ -61,7 +65,7 @@ extension Configuration {
                 Member("in_flight", \.inFlight, .word()),
                 Member("wait_limit", \.waitLimit, .duration(.zero...(.hours(1)))),
                 Member("waiters", \.waiters, .count(1...1_000_000)),
-                .unsupported("answer_within", except: .none),
+                Member("answer_within", \.answerWithin, .or("none", .duration(patience))),
                 Member("keep", \.keep, .list(.statuses)),
                 Member("release", \.release, .list(.statuses)),
                 Member("unknown", \.unknown, .word(unsupported: ["probe"])),
@@ -72,13 +76,14 @@ extension Configuration {
                 Member("tombstone", \.tombstone, .duration(.zero...lifetime.upperBound)),
                 Member("response_limit", \.responseLimit, .size(0...(1 << 30))),
                 Member("replay_without", \.replayWithout, .list(.fieldName)),
-                .unsupported("stream", except: .off),
+                Member("stream", \.stream, .flag),
                 Member("store_down", \.storeDown, .word()),
                 .unsupported("stages", except: .null),
                 .unsupported("backend_stages", except: .off),
             ]
         }
 
+        private static let patience = Duration.milliseconds(10)...Duration.days(1)
         private static let lifetime = Duration.seconds(1)...Duration.days(3650)
     }
 }

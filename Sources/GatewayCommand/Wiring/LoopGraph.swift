@@ -17,6 +17,19 @@ struct Shared: Sendable {
     let metrics: Metrics
     let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
+    let detached: DetachedTransfers
+}
+
+/// What the end of draining had to cut.
+struct DrainCuts: Sendable {
+    var connections = 0
+    /// Keyed transfers, whose records are unknown now.
+    var transfers = 0
+
+    static func + (a: DrainCuts, b: DrainCuts) -> DrainCuts {
+        DrainCuts(
+            connections: a.connections + b.connections, transfers: a.transfers + b.transfers)
+    }
 }
 
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
@@ -24,6 +37,8 @@ final class LoopGraph {
     private let shared: Shared
     private let reactor: Reactor
     private let server: HTTPServer
+    private let handler: GatewayHandler
+    private let multi: CurlMulti
     private let clients: [CurlClient]
     private var admin: HTTPServer?
 
@@ -31,13 +46,15 @@ final class LoopGraph {
         self.shared = shared
         reactor = loop.reactor
         let multi = CurlMulti(on: loop.reactor)
+        self.multi = multi
         let loops = shared.configuration.loopCount
         clients = shared.configuration.upstreams.map { upstream in
             CurlClient(upstream.value.options(loops: loops), on: multi)
         }
-        let handler = GatewayHandler(
+        handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
-            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics)
+            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
+            detached: shared.detached)
         var options = shared.configuration.serverOptions
         let log = shared.log
         options.onRefusal = { status, reason, downstream in
@@ -97,11 +114,20 @@ final class LoopGraph {
         }
     }
 
-    /// Ends what runs, within `limit`.
-    /// - Returns: how many connections had to be cut.
-    func drain(within limit: Duration) async -> Int {
-        let cut = await server.drain(within: limit)
+    /// Ends what runs, within `limit`: connections and keyed transfers, those too whose clients are
+    /// gone. What is cut is concluded before this returns, unless the store takes too long.
+    func drain(within limit: Duration) async -> DrainCuts {
+        let start = reactor.now
+        var cuts = DrainCuts()
+        cuts.connections = await server.drain(within: limit)
+        let spent = Duration.nanoseconds(Int64(reactor.now.nanoseconds - start.nanoseconds))
+        let multi = multi
+        cuts.transfers = await handler.drain(
+            within: max(.zero, limit - spent), grace: Self.grace, cutting: { multi.abort() })
         for client in clients { client.close() }
-        return cut
+        return cuts
     }
+
+    /// How long the store may take over what draining cut.
+    private static let grace = Duration.seconds(5)
 }

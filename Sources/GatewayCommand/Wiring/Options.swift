@@ -114,10 +114,12 @@ extension Configuration.Idempotency {
         rules.fingerprint = fingerprint.rules
         rules.inFlight = inFlight == .wait ? .wait : .reject
         rules.waitLimit = waitLimit
+        rules.answerWithin = answerWithin
         rules.keep = StatusSet(keep)
         rules.release = StatusSet(release)
         rules.replayWithout = replayWithout
         rules.responseLimit = responseLimit
+        rules.streams = stream
         rules.storeDown = storeDown == .pass ? .pass : .refuse
         rules.policy.unknown = unknown == .retry ? .retry : .hold
         rules.policy.lease = lease
