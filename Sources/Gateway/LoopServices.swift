@@ -9,6 +9,7 @@ final class LoopServices {
     let metrics: GatewayMetrics
     let detached: DetachedTransfers
     let identities = IdentityReader()
+    let derivedKeys = DerivedKeys()
     let work = OngoingWork()
 
     init(

@@ -44,6 +44,11 @@ final class RequestAccount {
     var storeTime: UInt64 = 0
     var upstreamTime: UInt64 = 0
 
+    /// What keys would have done with it, where they are only watched.
+    var shadow: ShadowDecision?
+    /// When it was answered, if that was before its line is written.
+    var endedAt: UInt64?
+
     init(startedAt: UInt64) {
         self.startedAt = startedAt
     }
@@ -69,6 +74,7 @@ extension RequestAccount {
             line.member("outcome", outcome.rawValue)
             line.member("bytes_in", bytesIn)
             line.member("bytes_out", bytesOut)
+            if let shadow { line.member("shadow", shadow.rawValue) }
             if let keyID { line.member("key_id", keyID.description) }
             if let attempts { line.member("attempts", attempts) }
             line.member("total_ms", milliseconds(totalTime), decimals: 3)

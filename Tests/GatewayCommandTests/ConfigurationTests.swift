@@ -420,14 +420,29 @@ private func messages(_ text: String) -> [String] {
             "replay_without: expected a list, each element a field name such as \"Authorization\", found \"Age\""
         ),
         (
-            "\"mode\": \"shadow\"",
-            "mode: not supported by this version; expected \"enforce\", found \"shadow\""
+            "\"mode\": \"shade\"",
+            "mode: expected \"enforce\" or \"shadow\", found \"shade\""
         ),
         (
             "\"unknown\": \"probe\"",
             "unknown: not supported by this version; expected \"hold\" or \"retry\", found \"probe\""
         ),
-        ("\"from\": \"fingerprint\"", "from: not supported by this version; leave it out, or null"),
+        (
+            "\"from\": \"body:/id\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"body:/id\""
+        ),
+        (
+            "\"from\": \"json:id\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"json:id\""
+        ),
+        (
+            "\"from\": \"header:\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"header:\""
+        ),
+        (
+            "\"from\": \"header:idempotency-key\"",
+            "from: is the field of header already; leave it out"
+        ),
         ("\"probe\": {}", "probe: not supported by this version; leave it out, or null"),
         (
             "\"answer_within\": \"0s\"",
@@ -494,6 +509,15 @@ private func messages(_ text: String) -> [String] {
     func `what this version does not do is refused`(text: String, path: String, inert: String) {
         #expect(
             messages(text) == ["\(path): not supported by this version; leave it out, or \(inert)"])
+    }
+
+    @Test(arguments: ["header:X-GitHub-Delivery", "json:/event/id", "json:/a~1b", "fingerprint"])
+    func `where a key may come from is read and printed`(from: String) throws {
+        let result = read(document(keys: "\"from\": \"\(from)\", \"mode\": \"shadow\""))
+        let effective = try #require(result.effective)
+        let text = String(decoding: effective, as: UTF8.self)
+        #expect(text.contains("\"from\": \"\(from)\"") && text.contains("\"mode\": \"shadow\""))
+        #expect(Configuration.read(effective, environment).effective == effective)
     }
 
     @Test(arguments: ["postgres", "redis"])

@@ -27,10 +27,12 @@ import Testing
     ///   - keys: How the route treats keys; nil for a plain route.
     ///   - host: What becomes of `Host`.
     ///   - detached: How many transfers may go on without a client.
+    ///   - service: Another bench's keys, instead of new ones.
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
         host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
-        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1), detached: Int = 100
+        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1), detached: Int = 100,
+        keys service: IdempotencyKeyService? = nil
     ) throws {
         self.log = log
         self.upstream = upstream
@@ -43,7 +45,7 @@ import Testing
             routes: [route], upstreams: [Upstream(name: "api", authority: "api:9", host: host)])
         let clock = clock
         store = FaultyStore(InMemoryStore(now: { clock.now }))
-        keys = IdempotencyKeyService(store: store, now: { clock.now })
+        keys = service ?? IdempotencyKeyService(store: store, now: { clock.now })
         gateway = GatewayHandler(
             table: table, clients: [upstream], keys: keys, timers: timers, log: log,
             metrics: GatewayMetrics(metrics, table: table),

@@ -305,6 +305,37 @@ import Testing
         #expect(!bench.upstream.received[0].request.fields.contains(.idempotencyKey))
     }
 
+    @Test func `a route that passes hides what the upstream says of keys there too`() async throws {
+        let fields: Fields = ["Idempotency-Verdict": "keep", "Idempotency-Status": "forged"]
+        let bench = try Bench(.init(.init(201, fields)), keys: .with { $0.storeDown = .pass })
+        bench.store.breakDown()
+        let answer = try await bench.send(.order())
+        let lines = answer.head?.fields.pairs.filter { $0.name.hasPrefix("Idempotency-") } ?? []
+        #expect(lines.map(\.name) == ["Idempotency-Key", "Idempotency-Status"])
+        #expect(answer.field("Idempotency-Status") == "unprotected")
+        #expect(
+            bench.counts(
+                #"oncegate_requests_total{route="orders",outcome="unprotected",status="2xx"} 1"#))
+    }
+
+    @Test func `where requests pass, those who waited are not told that nothing was done`()
+        async throws
+    {
+        let bench = try Bench(.init(.init(201)), keys: .with { $0.storeDown = .pass })
+        bench.store.breakDown([.insert])
+        bench.store.hold()
+        let (first, firstTask) = bench.begin(.order())
+        await bench.store.untilHeld(1)
+        let (second, secondTask) = bench.begin(.order())
+        await bench.settle()
+        bench.store.letGo()
+        try await firstTask.value
+        try await secondTask.value
+        #expect(first.status == 201 && first.field("Idempotency-Status") == "unprotected")
+        second.expectProblem("store-unavailable", 503, executed: "unknown")
+        #expect(bench.upstream.received.count == 1)
+    }
+
     @Test func `an answer that cannot be stored is given as unsaved, and given again`()
         async throws
     {

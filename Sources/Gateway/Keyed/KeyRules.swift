@@ -38,8 +38,13 @@ package struct KeyRules: Sendable {
         case pass
     }
 
+    /// Whether it is only decided and counted what would be done.
+    package var isShadow = false
     package var absentKey: AbsentKey = .create
-    /// The field that carries the key.
+    /// Where the key comes from when its field is not there; nil for nowhere. A request without a
+    /// value there is one without a key.
+    package var source: KeySource?
+    /// The field that carries the key. A client's own key comes before ``source``.
     package var header: FieldName = .idempotencyKey
     /// The name under which the key is forwarded; nil keeps it here.
     package var forwardedName: FieldName?

@@ -41,19 +41,17 @@ final class KeyedRequestHandler {
         to request: Request, _ path: DecodedPath?, through writer: any ResponseWriter,
         _ account: RequestAccount
     ) async throws {
-        let key: ClientKey
+        var found: ClientKey?
         switch ClientKey.read(from: request.head.fields, named: rules.header) {
-        case .key(let found): key = found
+        case .key(let key): found = key
         case .invalid(let reason):
             return try await refuse(.keyInvalid(rules.header, reason), writer, account)
-        case .absent:
-            switch rules.absentKey {
-            case .create: key = ClientKey(generated: randomUUID())
-            case .required: return try await refuse(.keyMissing(rules.header), writer, account)
-            case .pass:
-                return try await relay.relay(
-                    Relay.Call(request: request, path: path, writer: writer, account: account))
-            }
+        case .absent: found = services.derivedKeys.key(rules.source, of: request.head.fields)
+        }
+        var relayed = Relay.Call(request: request, path: path, writer: writer, account: account)
+        if found == nil, rules.source?.needsBody != true {
+            found = try await keyOfKeyless(relayed)
+            guard found != nil else { return }
         }
         let body: ArraySlice<UInt8>
         do {
@@ -62,16 +60,31 @@ final class KeyedRequestHandler {
             guard let problem = error.problem else { throw error.downstream }
             return try await refuse(problem, writer, account)
         }
-        try await admit(KeyedCall(request, path, key, body: body, writer, account))
+        let fingerprint = services.identities.fingerprint(
+            rules.fingerprint, of: request.head, body: body)
+        relayed.body = body
+        var key = found ?? services.derivedKeys.key(rules.source, of: body, fingerprint)
+        if key == nil { key = try await keyOfKeyless(relayed) }
+        guard let key else { return }
+        try await admit(KeyedCall(request, path, key, body: body, writer, account), fingerprint)
     }
 
-    private func admit(_ call: KeyedCall) async throws {
+    /// A key for a request without one; nil when the request was answered, refused or forwarded.
+    private func keyOfKeyless(_ call: Relay.Call) async throws -> ClientKey? {
+        switch rules.absentKey {
+        case .create: return ClientKey(generated: randomUUID())
+        case .required:
+            try await refuse(.keyMissing(rules.header, or: rules.source), call.writer, call.account)
+        case .pass: try await relay.relay(call)
+        }
+        return nil
+    }
+
+    private func admit(_ call: KeyedCall, _ fingerprint: Fingerprint) async throws {
         let head = call.request.head
         let identity = Identity(
             scope: services.identities.scope(rules.scope, of: head.fields),
             keyBytes: call.key.bytes)
-        let fingerprint = services.identities.fingerprint(
-            rules.fingerprint, of: head, body: call.body)
         if let admission = services.keys.recall(identity, fingerprint) {
             return try await act(on: admission, call, waitingAtMost: rules.waitLimit)
         }
@@ -129,7 +142,9 @@ final class KeyedRequestHandler {
         case .refused(let refusal): try await refuse(refusal, call)
         case .failed(let error):
             note(error, call)
-            try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
+            var problem = Problem.storeUnavailable
+            if case .pass = rules.storeDown { problem = .claimedWithoutStore }
+            try await call.give(problem, nil, as: .storeUnavailable)
         case nil:
             counters.conflicts.increment()
             try await call.give(
@@ -225,7 +240,7 @@ extension KeyedRequestHandler {
     }
 
     /// Refuses, or forwards without protection, as the route says. Those who waited for a claim
-    /// that failed are always refused: their request is being forwarded already.
+    /// that failed are always refused: where anything is forwarded, their request is already.
     private func withoutStore(_ call: KeyedCall, _ error: StoreError) async throws {
         note(error, call)
         guard case .pass = rules.storeDown else {

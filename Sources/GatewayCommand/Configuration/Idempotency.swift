@@ -6,7 +6,7 @@ extension Configuration {
     /// How a route treats its keys.
     struct Idempotency: Section {
         /// Whether keys are only watched.
-        enum Mode: String, CaseIterable { case enforce }
+        enum Mode: String, CaseIterable { case enforce, shadow }
 
         /// What a request without a key gets.
         enum AbsentKey: String, CaseIterable { case required, create, pass }
@@ -24,6 +24,8 @@ extension Configuration {
         var key = AbsentKey.create
         /// The field that carries the key.
         var header = FieldName.idempotencyKey
+        /// Where the key comes from when that field is not there.
+        var from: KeyOrigin?
         var forwardKey = ForwardKey.no
         /// The methods that are guarded.
         var methods = ["POST", "PUT", "PATCH", "DELETE"]
@@ -54,10 +56,10 @@ extension Configuration {
 
         static var members: [Member<Idempotency>] {
             [
-                Member("mode", \.mode, .word(unsupported: ["shadow"])),
+                Member("mode", \.mode, .word()),
                 Member("key", \.key, .word()),
                 Member("header", \.header, .fieldName),
-                .unsupported("from", except: .null),
+                Member("from", \.from, .orNull(.keySource)),
                 Member("forward_key", \.forwardKey, .forwardKey),
                 Member("methods", \.methods, .list(.method, count: 1...100)),
                 .required("scope", \.scope, .scope),
@@ -83,6 +85,12 @@ extension Configuration {
             ]
         }
 
+        mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
+            if case .header(header) = from, let place = cursor.member("from") {
+                reading.tell("is the field of header already; leave it out", at: place)
+            }
+        }
+
         private static let patience = Duration.milliseconds(10)...Duration.days(1)
         private static let lifetime = Duration.seconds(1)...Duration.days(3650)
     }
@@ -95,6 +103,13 @@ extension Configuration.Idempotency {
         /// In the field in which it came.
         case yes
         case renamed(FieldName)
+    }
+
+    /// Where a key comes from that the client did not send.
+    enum KeyOrigin: Sendable, Hashable {
+        case header(FieldName)
+        case json(JSONPointer)
+        case fingerprint
     }
 
     /// Whose keys are told apart, and who may see whose answers.
@@ -166,6 +181,33 @@ extension Notation<Configuration.Idempotency.ForwardKey> {
                 case .no: printing.json.value(false)
                 case .yes: printing.json.value(true)
                 case .renamed(let field): name.write(field, &printing)
+                }
+            })
+    }
+}
+
+extension Notation<Configuration.Idempotency.KeyOrigin> {
+    /// `"header:NAME"`, `"json:POINTER"` or `"fingerprint"`.
+    static var keySource: Notation {
+        let expected = "\"header:NAME\", \"json:/POINTER\" or \"fingerprint\""
+        return .text(
+            expected,
+            parse: { text throws(Invalid) in
+                if text == "fingerprint" { return .fingerprint }
+                let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+                if parts.count == 2, parts[0] == "header", FieldName(parts[1]).isToken {
+                    return .header(FieldName(parts[1]))
+                }
+                if parts.count == 2, parts[0] == "json", let pointer = JSONPointer(parts[1]) {
+                    return .json(pointer)
+                }
+                throw Invalid("expected \(expected)")
+            },
+            print: { source in
+                switch source {
+                case .header(let name): "header:\(name)"
+                case .json(let pointer): "json:\(pointer)"
+                case .fingerprint: "fingerprint"
                 }
             })
     }

@@ -84,6 +84,11 @@ final class GatewayServer: Sendable {
     /// Says what an operator should have decided knowingly.
     private func warn() {
         for route in shared.table.routes {
+            if route.keys?.isShadow == true {
+                shared.log.write(.info, "keys are only watched, and nothing is protected") {
+                    $0.member("route", route.name)
+                }
+            }
             if case .shared? = route.keys?.scope {
                 shared.log.write(.info, "answers are shared between all callers") {
                     $0.member("route", route.name)

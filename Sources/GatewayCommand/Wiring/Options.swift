@@ -104,7 +104,14 @@ extension Configuration.Idempotency {
         case .create: rules.absentKey = .create
         case .pass: rules.absentKey = .pass
         }
+        rules.isShadow = mode == .shadow
         rules.header = header
+        switch from {
+        case .header(let name): rules.source = .header(name)
+        case .json(let pointer): rules.source = .json(pointer)
+        case .fingerprint: rules.source = .fingerprint
+        case nil: rules.source = nil
+        }
         switch forwardKey {
         case .no: rules.forwardedName = nil
         case .yes: rules.forwardedName = header
