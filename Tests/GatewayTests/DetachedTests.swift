@@ -134,6 +134,26 @@ import Testing
         #expect(!bench.upstream.received[0].wasCancelled)
     }
 
+    @Test func `a client that hangs up or is late while it is given its answer is not detached`()
+        async throws
+    {
+        let bench = try Bench(.init(.init(201, body: "made")), keys: Self.patience)
+        let writer = RecordingResponseWriter()
+        let leaving = Gate()
+        writer.answerGate = leaving
+        let (_, task) = bench.begin(.order(), to: writer)
+        await writer.beginning()
+        bench.timers.advance(by: .seconds(5))
+        writer.hangUp()
+        leaving.open()
+        try await task.value
+        #expect(writer.status == 201)
+        #expect(bench.counts("oncegate_detached_total 0"))
+        #expect(
+            bench.counts(
+                #"oncegate_requests_total{route="orders",outcome="executed",status="2xx"} 1"#))
+    }
+
     @Test func `without a place a client waits on, and one that hangs up keeps its own`()
         async throws
     {

@@ -132,6 +132,32 @@ import Testing
         #expect(bench.upstream.received.count == executions)
     }
 
+    @Test func `what an upstream says of keys before and after its answer stays here`()
+        async throws
+    {
+        let lines: Fields = ["Idempotency-Verdict": "release", "Idempotency-Status": "x", "A": "1"]
+        var script = ScriptedUpstream.Script.chunked([Array("ab".utf8)], trailers: lines)
+        script.interim = [ResponseHead(status: 103, fields: lines)]
+        let bench = try Bench(.init(script), keys: .plain)
+        let answer = try await bench.send(.order())
+        #expect(answer.interims[0].fields.pairs.map(\.name) == ["A", "Via"])
+        #expect(answer.trailers.pairs.map(\.name) == ["A"])
+        #expect(answer.field("Idempotency-Status") == "executed")
+    }
+
+    @Test(arguments: ["keep; ttl=0", "keep; ttl=-1", "Keep", "keep, release", "keep; ttl=\"5\""])
+    func `a verdict that makes no sense is none, and one of no time ends at once`(
+        verdict: String
+    ) async throws {
+        let bench = try Bench(
+            .init(.init(500, ["Idempotency-Verdict": verdict])), keys: .plain)
+        let isVerdict = verdict == "keep; ttl=0"
+        #expect(try await bench.keyStatus(of: .order()) == (isVerdict ? "executed" : "unknown"))
+        let retry = try await bench.send(.order())
+        #expect(retry.status == (isVerdict ? 410 : 500))
+        #expect(bench.upstream.received.count == 1)
+    }
+
     @Test func `a verdict's ttl replaces the retention`() async throws {
         let fields: Fields = ["Idempotency-Verdict": "keep;ttl=60"]
         let bench = try Bench(.init(.init(200, fields)), keys: .plain)

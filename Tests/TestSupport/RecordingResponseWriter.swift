@@ -17,6 +17,8 @@ package final class RecordingResponseWriter: ResponseWriter {
     }
     /// Opened by the test before an interim answer has left; nil for at once.
     package var interimGate: Gate?
+    /// Opened by the test before a whole answer has left; nil for at once.
+    package var answerGate: Gate?
     /// Called with each piece of the body as it comes.
     package var onWrite: ((RecordingResponseWriter) -> Void)?
     private let begun = Gate()
@@ -46,6 +48,8 @@ package final class RecordingResponseWriter: ResponseWriter {
         _ head: ResponseHead, body: ArraySlice<UInt8>
     ) async throws(DownstreamError) {
         try start(head)
+        if let answerGate { await answerGate.pass() }
+        try throwIfGone()
         self.body = Array(body)
         wasWhole = true
         isComplete = true

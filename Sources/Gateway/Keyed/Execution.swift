@@ -115,6 +115,7 @@ final class Execution: Concluding {
             }
             answer.body = body.kept
             answer.trailers = ResponseForwarding.trailers(exchange.trailers)
+            ResponseForwarding.removeKeyLines(from: &answer.trailers)
             return answer
         } catch {
             // The upstream has answered, so it has acted, whatever the client says of its bytes.
@@ -127,7 +128,8 @@ final class Execution: Concluding {
     ) async throws(UpstreamError) -> ResponseHead {
         var head = try await exchange.head()
         while head.isInterim {
-            if let interim = try ResponseForwarding.interim(head) {
+            if var interim = try ResponseForwarding.interim(head) {
+                ResponseForwarding.removeKeyLines(from: &interim.fields)
                 await downstream.pass(interim: interim)
             }
             head = try await exchange.head()
