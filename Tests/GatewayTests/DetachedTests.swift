@@ -50,13 +50,36 @@ import Testing
         #expect(!bench.upstream.received[0].wasCancelled)
         #expect(bench.counts("oncegate_detached 0"))
         #expect(bench.timers.pending == 0)
-        // What the work does for its first client afterwards does not rewrite its account.
         #expect(
             bench.counts(
                 #"oncegate_requests_total{route="orders",outcome="detached",status="5xx"} 1"#))
+    }
+
+    @Test func `what a transfer does later does not rewrite what its client was told`()
+        async throws
+    {
+        let (bench, gate) = try bench(
+            .with {
+                $0.answerWithin = .seconds(5)
+                $0.streams = true
+            })
+        let writer = RecordingResponseWriter()
+        let leaving = Gate()
+        writer.answerGate = leaving
+        let (_, task) = bench.begin(.order(), to: writer)
+        await bench.upstream.arrival(of: 1)
+        await bench.settle()
+        bench.timers.advance(by: .seconds(5))
+        await writer.beginning()
+        gate.open()
+        await bench.settle()
+        #expect(try await bench.state() == "finished")
+        leaving.open()
+        try await task.value
+        writer.expectProblem("in-flight", 504, executed: "pending")
         #expect(
             bench.counts(
-                #"oncegate_requests_total{route="orders",outcome="executed",status="2xx"} 0"#))
+                #"oncegate_requests_total{route="orders",outcome="detached",status="5xx"} 1"#))
     }
 
     @Test func `those who wait keep their own limit`() async throws {
