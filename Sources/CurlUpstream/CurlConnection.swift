@@ -70,6 +70,11 @@ import Transport
     }
 
     private func connect() async throws(UpstreamError) {
+        guard !multi.isOver else {
+            throw UpstreamError(.unreachable, effect: .none, detail: "the gateway ends")
+        }
+        multi.stall(self)
+        defer { multi.resume(self) }
         let result = unsafe await withUnsafeContinuation { continuation in
             unsafe connecting = continuation
             if unsafe !multi.add(easy) { finishedConnecting(CURLE_FAILED_INIT.rawValue) }
@@ -100,6 +105,14 @@ import Transport
         guard let continuation = unsafe connecting else { return }
         unsafe connecting = nil
         unsafe continuation.resume(returning: result)
+    }
+
+    /// Fails the attempt to connect, or closes the connection.
+    func abort() {
+        guard unsafe connecting == nil else {
+            return finishedConnecting(CURLE_ABORTED_BY_CALLBACK.rawValue)
+        }
+        close()
     }
 
     /// What one try to send or receive came to.

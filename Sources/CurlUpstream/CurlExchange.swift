@@ -3,7 +3,7 @@ import Transport
 
 /// One request on one connection, sent once.
 final class CurlExchange: UpstreamExchange {
-    private let request: UpstreamRequest
+    private var request: UpstreamRequest
     private let connection: CurlConnection
     private let client: CurlClient
     private let totalDeadline: Instant?
@@ -58,7 +58,10 @@ final class CurlExchange: UpstreamExchange {
             throw error
         }
         client.output.giveBack(bytes)
-        if case .stream = request.body {} else { isRequestComplete = true }
+        if case .stream = request.body { return true }
+        isRequestComplete = true
+        // A long wait for the answer is not to hold the body in memory.
+        request.body = .none
         return true
     }
 
@@ -227,7 +230,10 @@ final class CurlExchange: UpstreamExchange {
                 rest = rest.dropFirst(count)
             case .wouldBlock:
                 guard let watch = connection.watch else { throw failure(.cutShort, "closed") }
-                try check(await watch.waitUntilWritable(until: deadline))
+                client.multi.stall(connection)
+                let wake = await watch.waitUntilWritable(until: deadline)
+                client.multi.resume(connection)
+                try check(wake)
             case .end: throw failure(.cutShort, "the upstream closed")
             case .failed(let reason): throw failure(.cutShort, reason)
             }

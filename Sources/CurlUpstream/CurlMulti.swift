@@ -11,6 +11,10 @@ package import Transport
     private var timer: LoopTimer?
     /// The sockets that libcurl waits for.
     private var sockets: [Int32: ConnectingSocket] = [:]
+    /// Connections that connect, or that wait for their upstream to read.
+    private var stalled: [ObjectIdentifier: CurlConnection] = [:]
+    /// Whether nothing is to be connected any more.
+    private(set) var isOver = false
 
     /// A multi handle; one per loop is enough for all upstreams.
     package init(on reactor: Reactor) {
@@ -45,6 +49,19 @@ package import Transport
     func add(_ easy: UnsafeMutableRawPointer) -> Bool {
         unsafe curl_multi_add_handle(handle, easy) == CURLM_OK
     }
+
+    /// Ends what has no exchange yet that could be cancelled: connections that connect fail, and
+    /// so do requests that are being sent. Nothing can be sent from now on.
+    package func abort() {
+        isOver = true
+        for connection in Array(stalled.values) { connection.abort() }
+    }
+
+    /// Notes that a connection waits.
+    func stall(_ connection: CurlConnection) { stalled[ObjectIdentifier(connection)] = connection }
+
+    /// Notes that it waits no longer.
+    func resume(_ connection: CurlConnection) { stalled[ObjectIdentifier(connection)] = nil }
 
     /// Closes a handle's connection and the handle.
     func remove(_ easy: UnsafeMutableRawPointer) {

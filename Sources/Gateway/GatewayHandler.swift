@@ -8,10 +8,17 @@ package final class GatewayHandler: Handler {
     private let table: RoutingTable
     private let services: LoopServices
     private let relays: [Relay]
-    /// For each route the keyed way, where it has one.
-    private let keyed: [KeyedRequestHandler?]
+    /// For each route how it treats the requests that it guards.
+    private let ways: [Way]
+
     /// Settles unknown outcomes. One loop's is to be given a ``Prober/round()`` every second.
     package let prober: Prober
+
+    private enum Way {
+        case plain
+        case keyed(KeyedRequestHandler)
+        case watched(ShadowHandler)
+    }
 
     /// A handler for one event loop.
     ///
@@ -22,13 +29,16 @@ package final class GatewayHandler: Handler {
     ///   - timers: This loop's timers.
     ///   - log: Gets an access line for each request, where those are on.
     ///   - metrics: Made for the same table.
+    ///   - detached: The places of transfers without a client, shared by all loops.
     ///   - ledger: The probes of all loops.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
-        timers: any Timers, log: Log, metrics: GatewayMetrics, ledger: ProbeLedger = ProbeLedger()
+        timers: any Timers, log: Log, metrics: GatewayMetrics, detached: DetachedTransfers,
+        ledger: ProbeLedger = ProbeLedger()
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
-        let services = LoopServices(keys: keys, timers: timers, log: log, metrics: metrics)
+        let services = LoopServices(
+            keys: keys, timers: timers, log: log, metrics: metrics, detached: detached)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
@@ -39,14 +49,18 @@ package final class GatewayHandler: Handler {
         self.table = table
         self.services = services
         self.relays = relays
-        keyed = table.routes.indices.map { index in
+        ways = table.routes.indices.map { index in
             let route = table.routes[index]
-            return route.keys.map { rules in
+            guard let rules = route.keys else { return .plain }
+            let counters = metrics.keys[index]
+            guard !rules.isShadow else {
+                return .watched(
+                    ShadowHandler(route, rules, counters.shadow, relay: relays[index], services))
+            }
+            return .keyed(
                 KeyedRequestHandler(
                     route, rules, to: table.upstreams[route.upstream],
-                    through: clients[route.upstream], metrics.keys[index], relay: relays[index],
-                    services)
-            }
+                    through: clients[route.upstream], counters, relay: relays[index], services))
         }
     }
 
@@ -54,21 +68,51 @@ package final class GatewayHandler: Handler {
         to request: Request, through response: any ResponseWriter
     ) async throws {
         let account = RequestAccount(startedAt: services.timers.now)
-        defer { finish(account, request) }
+        let problem: Problem
         switch table.match(request.head) {
         case .route(let index, let path):
             account.route = index
-            if let keyed = keyed[index], keyed.rules.methods.contains(request.head.method) {
-                try await keyed.respond(to: request, path, through: response, account)
-            } else {
-                var call = Relay.Call(
-                    request: request, path: path, writer: response, account: account)
-                call.keyHeader = keyed[index]?.rules.header
-                try await relays[index].relay(call)
-            }
-        case .none: try await refuse(.noRoute, response, account)
-        case .malformed: try await refuse(.malformedPath, response, account)
+            return try await take(request, path, response, account, on: index)
+        case .none: problem = .noRoute
+        case .malformed: problem = .malformedPath
         }
+        defer { finish(account, request) }
+        try await refuse(problem, response, account)
+    }
+
+    private func take(
+        _ request: Request, _ path: DecodedPath?, _ response: any ResponseWriter,
+        _ account: RequestAccount, on route: Int
+    ) async throws {
+        let isGuarded = table.routes[route].guards(request.head.method)
+        if isGuarded, case .watched(let shadow) = ways[route] {
+            return try await shadow.respond(to: request, path, through: response, account) {
+                self.finish(account, request)
+            }
+        }
+        defer { finish(account, request) }
+        if isGuarded, case .keyed(let keyed) = ways[route] {
+            return try await keyed.respond(to: request, path, through: response, account)
+        }
+        var call = Relay.Call(request: request, path: path, writer: response, account: account)
+        if case .keyed(let keyed) = ways[route] { call.keyHeader = keyed.rules.header }
+        try await relays[route].relay(call)
+    }
+
+    /// Waits until all that was claimed on this loop is concluded, and cuts short what is not by
+    /// `limit`: what may have reached an upstream becomes unknown, durably.
+    ///
+    /// To be called when no requests come any more.
+    ///
+    /// - Parameters:
+    ///   - grace: How long the store may take over the last conclusions.
+    ///   - others: Called at the limit; ends what waits for an upstream without an exchange.
+    /// - Returns: how many transfers were cut short.
+    package func drain(
+        within limit: Duration, grace: Duration, cutting others: @escaping () -> Void
+    ) async -> Int {
+        await services.work.drain(
+            within: limit, grace: grace, services.timers, cutting: others)
     }
 
     private func refuse(
@@ -78,7 +122,7 @@ package final class GatewayHandler: Handler {
     }
 
     private func finish(_ account: RequestAccount, _ request: Request) {
-        let totalTime = services.timers.now - account.startedAt
+        let totalTime = (account.endedAt ?? services.timers.now) - account.startedAt
         services.metrics.count(account, totalTime: totalTime)
         guard services.log.isAccessOn else { return }
         let route = account.route.map { table.routes[$0].name }

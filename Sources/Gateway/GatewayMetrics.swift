@@ -11,6 +11,8 @@ package final class GatewayMetrics: Sendable {
         let conflicts: Counter
         let mismatches: Counter
         let unknowns: Counter
+        /// By decision; none where keys are enforced.
+        let shadow: [Counter]
     }
 
     private let requests: [Counter]
@@ -45,7 +47,7 @@ package final class GatewayMetrics: Sendable {
                 "oncegate_request_seconds", help: "From a request's head to its answer's end.",
                 labels: [("route", route)])
         }
-        keys = routes.map { KeyCounters(metrics, route: $0) }
+        keys = table.routes.map { KeyCounters(metrics, of: $0) }
         upstreamErrors = upstreams.flatMap { upstream in
             Self.reasons.flatMap { reason in
                 ["none", "possible"].map { effect in
@@ -126,7 +128,8 @@ struct ProbeCounters: Sendable {
 }
 
 extension GatewayMetrics.KeyCounters {
-    init(_ metrics: Metrics, route: String) {
+    init(_ metrics: Metrics, of route: Route) {
+        let (isShadow, route) = (route.keys?.isShadow == true, route.name)
         func counter(_ name: String, _ help: String) -> Counter {
             metrics.counter("oncegate_\(name)_total", help: help, labels: [("route", route)])
         }
@@ -136,6 +139,12 @@ extension GatewayMetrics.KeyCounters {
         conflicts = counter("conflicts", "Requests that were refused because one was in flight.")
         mismatches = counter("mismatches", "Keys that came with another request.")
         unknowns = counter("unknowns", "Requests whose outcome nobody knows.")
+        shadow = (isShadow ? ShadowDecision.allCases : []).map { decision in
+            metrics.counter(
+                "oncegate_shadow_total",
+                help: "What would be done with requests whose keys are only watched.",
+                labels: [("route", route), ("decision", decision.rawValue)])
+        }
     }
 }
 
@@ -156,6 +165,7 @@ extension RequestOutcome {
         case .unreachable: 10
         case .storeUnavailable: 11
         case .abandoned: 12
+        case .detached: 13
         }
     }
 }

@@ -7,14 +7,21 @@ final class LoopServices {
     let timers: any Timers
     let log: Log
     let metrics: GatewayMetrics
+    let detached: DetachedTransfers
     let identities = IdentityReader()
+    let derivedKeys = DerivedKeys()
+    let work = OngoingWork()
     /// Set once all routes' clients are there.
     var prober: Prober?
 
-    init(keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics) {
+    init(
+        keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics,
+        detached: DetachedTransfers
+    ) {
         self.keys = keys
         self.timers = timers
         self.log = log
         self.metrics = metrics
+        self.detached = detached
     }
 }

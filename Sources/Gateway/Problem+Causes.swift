@@ -79,12 +79,27 @@ extension Problem {
             executed: .unknown, retryAfter: 1)
     }
 
-    /// A key is asked for, and there is none.
-    static func keyMissing(_ header: FieldName) -> Problem {
+    /// No key could be claimed, and another request with the same key was forwarded all the same.
+    static var claimedWithoutStore: Problem {
         Problem(
+            .storeUnavailable, 503,
+            "The key store does not answer. Another request with this key was forwarded without "
+                + "protection; this one was not. One that is sent again may be executed again.",
+            executed: .unknown, retryAfter: 1)
+    }
+
+    /// A key is asked for, and there is none, neither in its field nor where else it could be.
+    static func keyMissing(_ header: FieldName, or source: KeySource? = nil) -> Problem {
+        let place =
+            switch source {
+            case .header(let name): ", or with \(name)"
+            case .json(let pointer): ", or with a string or number at \(pointer) of a JSON body"
+            case .fingerprint, nil: ""
+            }
+        return Problem(
             .keyMissing, 400,
             "This request needs a key. Send it again with \(header) and a value of your own, the "
-                + "same for every retry.",
+                + "same for every retry" + place + ".",
             executed: .no)
     }
 
@@ -100,6 +115,15 @@ extension Problem {
             "A request with this key is being executed. Send it again, with the same key, to get "
                 + "its answer.",
             executed: .pending, retryAfter: max(1, retryAfter))
+    }
+
+    /// The request's own transfer takes longer than the route lets a client wait.
+    static var stillInFlight: Problem {
+        Problem(
+            .inFlight, 504,
+            "The request was forwarded and is still being executed. Send it again, with the same "
+                + "key, to get its answer.",
+            executed: .pending, retryAfter: 1)
     }
 
     /// The key belongs to another request.

@@ -21,6 +21,8 @@ enum RequestOutcome: String, CaseIterable {
     case storeUnavailable = "store-unavailable"
     /// The client went away before anything was decided.
     case abandoned
+    /// The client hung up, or was told to come back (504), while its request is being executed.
+    case detached
 }
 
 /// What is known of one request by its end.
@@ -41,6 +43,11 @@ final class RequestAccount {
     /// Nanoseconds that were spent waiting for the store, and for the upstream.
     var storeTime: UInt64 = 0
     var upstreamTime: UInt64 = 0
+
+    /// What keys would have done with it, where they are only watched.
+    var shadow: ShadowDecision?
+    /// When it was answered, if that was before its line is written.
+    var endedAt: UInt64?
 
     init(startedAt: UInt64) {
         self.startedAt = startedAt
@@ -67,6 +74,7 @@ extension RequestAccount {
             line.member("outcome", outcome.rawValue)
             line.member("bytes_in", bytesIn)
             line.member("bytes_out", bytesOut)
+            if let shadow { line.member("shadow", shadow.rawValue) }
             if let keyID { line.member("key_id", keyID.description) }
             if let attempts { line.member("attempts", attempts) }
             line.member("total_ms", milliseconds(totalTime), decimals: 3)

@@ -367,4 +367,27 @@ import Testing
             #expect(site.origin.requests.isEmpty)
         }
     }
+
+    @Test(arguments: ["/orders", "/plain/orders"])
+    func `a body whose length is too much is refused before any of it is sent`(
+        target: String
+    ) throws {
+        let configuration = Configuration {
+            $0.route["limits"] = #"{"body": "1KiB"}"#
+            $0.members["limits"] = #"{"body": "1KiB"}"#
+        }
+        try Site.run(configuration) { site in
+            for expectation in ["Expect: 100-continue\r\n", ""] {
+                let client = try site.connect()
+                try client.send(
+                    "POST \(target) HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\n"
+                        + "\(expectation)Content-Length: 1025\r\n\r\n")
+                let response = try client.response()
+                try expectProblem(response, 413, "body-too-large", executed: "no")
+                #expect(response.interims.isEmpty)
+                #expect(response.fields["Connection"] == "close")
+            }
+            #expect(site.origin.requests.isEmpty)
+        }
+    }
 }

@@ -120,11 +120,12 @@ private func messages(_ text: String) -> [String] {
             }
             """
         let effective = try #require(read(whole).effective)
-        // Beside the contract's members there are our own cache and journal, and where stages may be
-        // left to a backend.
-        let ours = ["/store/cache", "/store/journal", "/routes/0/idempotency/backend_stages"].map {
-            JSONPointer($0)!
-        }
+        // Beside the contract's members there are our own cache and journal, the bound of detached
+        // transfers, and where stages may be left to a backend.
+        let ours = [
+            "/store/cache", "/store/journal", "/limits/detached",
+            "/routes/0/idempotency/backend_stages",
+        ].map { JSONPointer($0)! }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))
                 == form(JSONCanonicalForm.of(Array(whole.utf8)[...])))
@@ -147,7 +148,7 @@ private func messages(_ text: String) -> [String] {
               "threads": 3,
               "store": {"path": "/var/x.db", "durability": "normal", "cache": "0B", "journal": "none"},
               "log": {"level": "warning", "access": false},
-              "limits": {"body": "1GiB", "connections": 5},
+              "limits": {"body": "1GiB", "connections": 5, "detached": 0},
               "timeouts": {"drain": "250ms", "keep_alive": "2m"},
               "trusted_proxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.7"],
               "upstreams": {
@@ -161,7 +162,7 @@ private func messages(_ text: String) -> [String] {
                  "idempotency": {
                    "key": "required", "header": "X-Key", "forward_key": "X-Upstream-Key", "scope": ["header:A", "header:b"],
                    "fingerprint": {"query": false, "headers": ["Accept"], "body": ["/a", ""], "ignore": ["/a/b~1c"]},
-                   "in_flight": "reject", "keep": [404, "200-299", "410"], "release": [], "unknown": "retry",
+                   "in_flight": "reject", "answer_within": "5s", "stream": true, "keep": [404, "200-299", "410"], "release": [], "unknown": "retry",
                    "store_down": "pass", "tombstone": "0s", "replay_without": []}},
                 {"path": "/**", "upstream": "a"},
                 {"path": "/**", "upstream": "a"}
@@ -184,6 +185,8 @@ private func messages(_ text: String) -> [String] {
         #expect(configuration.routes.map(\.name) == ["/a/{x}/**", "/**", "/**#2"])
         let keys = try #require(configuration.routes[0].idempotency)
         #expect(keys.keep == [404...404, 200...299, 410...410] && keys.release.isEmpty)
+        #expect(keys.answerWithin == .seconds(5) && keys.stream)
+        #expect(configuration.limits.detached == 0)
         #expect(keys.forwardKey == .renamed(FieldName("X-Upstream-Key")))
         #expect(
             keys.fingerprint.body == .pointers([JSONPointer("/a")!, JSONPointer("")!]))
@@ -419,15 +422,14 @@ private func messages(_ text: String) -> [String] {
             "replay_without: expected a list, each element a field name such as \"Authorization\", found \"Age\""
         ),
         (
-            "\"mode\": \"shadow\"",
-            "mode: not supported by this version; expected \"enforce\", found \"shadow\""
+            "\"mode\": \"shade\"",
+            "mode: expected \"enforce\" or \"shadow\", found \"shade\""
         ),
         (
             "\"unknown\": \"probe\"",
             "probe: is missing; expected an object such as "
                 + "{ \"path\": \"/orders?reference={key}\" }, because unknown is \"probe\""
         ),
-        ("\"from\": \"fingerprint\"", "from: not supported by this version; leave it out, or null"),
         (
             "\"probe\": { \"path\": \"/o\" }",
             "probe: has no effect unless unknown is \"probe\""
@@ -446,10 +448,26 @@ private func messages(_ text: String) -> [String] {
             "probe.spacing: expected a duration from \"1s\" to \"24h\", found \"10ms\""
         ),
         (
-            "\"answer_within\": \"5s\"",
-            "answer_within: not supported by this version; leave it out, or \"none\""
+            "\"from\": \"body:/id\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"body:/id\""
         ),
-        ("\"stream\": true", "stream: not supported by this version; leave it out, or false"),
+        (
+            "\"from\": \"json:id\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"json:id\""
+        ),
+        (
+            "\"from\": \"header:\"",
+            "from: expected \"header:NAME\", \"json:/POINTER\" or \"fingerprint\", found \"header:\""
+        ),
+        (
+            "\"from\": \"header:idempotency-key\"",
+            "from: is the field of header already; leave it out"
+        ),
+        (
+            "\"answer_within\": \"0s\"",
+            "answer_within: expected a duration from \"10ms\" to \"24h\", found \"0s\""
+        ),
+        ("\"stream\": 1", "stream: expected true or false, found 1"),
         ("\"stages\": []", "stages: not supported by this version; leave it out, or null"),
         (
             "\"backend_stages\": true",
@@ -510,6 +528,15 @@ private func messages(_ text: String) -> [String] {
     func `what this version does not do is refused`(text: String, path: String, inert: String) {
         #expect(
             messages(text) == ["\(path): not supported by this version; leave it out, or \(inert)"])
+    }
+
+    @Test(arguments: ["header:X-GitHub-Delivery", "json:/event/id", "json:/a~1b", "fingerprint"])
+    func `where a key may come from is read and printed`(from: String) throws {
+        let result = read(document(keys: "\"from\": \"\(from)\", \"mode\": \"shadow\""))
+        let effective = try #require(result.effective)
+        let text = String(decoding: effective, as: UTF8.self)
+        #expect(text.contains("\"from\": \"\(from)\"") && text.contains("\"mode\": \"shadow\""))
+        #expect(Configuration.read(effective, environment).effective == effective)
     }
 
     @Test(arguments: ["postgres", "redis"])

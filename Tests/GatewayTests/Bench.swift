@@ -26,11 +26,13 @@ import Testing
     /// - Parameters:
     ///   - keys: How the route treats keys; nil for a plain route.
     ///   - host: What becomes of `Host`.
+    ///   - detached: How many transfers may go on without a client.
+    ///   - service: Another bench's keys, instead of new ones.
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
         host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
-        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1),
-        journal: (any ConclusionJournal)? = nil
+        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1), detached: Int = 100,
+        journal: (any ConclusionJournal)? = nil, keys service: IdempotencyKeyService? = nil
     ) throws {
         self.log = log
         self.upstream = upstream
@@ -43,10 +45,13 @@ import Testing
             routes: [route], upstreams: [Upstream(name: "api", authority: "api:9", host: host)])
         let clock = clock
         store = FaultyStore(InMemoryStore(now: { clock.now }))
-        keys = IdempotencyKeyService(store: store, journal: journal, now: { clock.now })
+        keys =
+            service
+            ?? IdempotencyKeyService(store: store, journal: journal, now: { clock.now })
         gateway = GatewayHandler(
             table: table, clients: [upstream], keys: keys, timers: timers, log: log,
-            metrics: GatewayMetrics(metrics, table: table))
+            metrics: GatewayMetrics(metrics, table: table),
+            detached: DetachedTransfers(limit: detached, metrics))
     }
 
     /// Sends a request and returns the answer.
@@ -115,6 +120,25 @@ extension KeyRules {
 }
 
 extension Bench {
+    /// Ends everything as at the end of the process; the number of transfers that were cut short.
+    func drain(within limit: Duration, grace: Duration = .seconds(5)) -> Task<Int, Never> {
+        let gateway = gateway
+        return Task { await gateway.drain(within: limit, grace: grace, cutting: {}) }
+    }
+
+    /// What the store has of a key of callers without `Authorization`: its recovery point, and
+    /// whether somebody has it; nil without a record.
+    func state(of key: String = "k-1") async throws -> String? {
+        let scope = IdentityReader().scope(.fields([.authorization]), of: Fields())
+        let record = try await store.find(Identity(scope: scope, idempotencyKey: key)).key
+        return record.map { $0.recoveryPoint.description + ($0.isLocked ? ", locked" : "") }
+    }
+
+    /// Whether the metrics have this line.
+    func counts(_ line: String) -> Bool {
+        String(decoding: metrics.prometheusText(), as: UTF8.self).contains(line + "\n")
+    }
+
     /// Changes that the store was asked for so far.
     var rowsWritten: Int { store.statistics.rows }
 }

@@ -132,6 +132,32 @@ import Testing
         #expect(bench.upstream.received.count == executions)
     }
 
+    @Test func `what an upstream says of keys before and after its answer stays here`()
+        async throws
+    {
+        let lines: Fields = ["Idempotency-Verdict": "release", "Idempotency-Status": "x", "A": "1"]
+        var script = ScriptedUpstream.Script.chunked([Array("ab".utf8)], trailers: lines)
+        script.interim = [ResponseHead(status: 103, fields: lines)]
+        let bench = try Bench(.init(script), keys: .plain)
+        let answer = try await bench.send(.order())
+        #expect(answer.interims[0].fields.pairs.map(\.name) == ["A", "Via"])
+        #expect(answer.trailers.pairs.map(\.name) == ["A"])
+        #expect(answer.field("Idempotency-Status") == "executed")
+    }
+
+    @Test(arguments: ["keep; ttl=0", "keep; ttl=-1", "Keep", "keep, release", "keep; ttl=\"5\""])
+    func `a verdict that makes no sense is none, and one of no time ends at once`(
+        verdict: String
+    ) async throws {
+        let bench = try Bench(
+            .init(.init(500, ["Idempotency-Verdict": verdict])), keys: .plain)
+        let isVerdict = verdict == "keep; ttl=0"
+        #expect(try await bench.keyStatus(of: .order()) == (isVerdict ? "executed" : "unknown"))
+        let retry = try await bench.send(.order())
+        #expect(retry.status == (isVerdict ? 410 : 500))
+        #expect(bench.upstream.received.count == 1)
+    }
+
     @Test func `a verdict's ttl replaces the retention`() async throws {
         let fields: Fields = ["Idempotency-Verdict": "keep;ttl=60"]
         let bench = try Bench(.init(.init(200, fields)), keys: .plain)
@@ -303,6 +329,37 @@ import Testing
         #expect(bench.upstream.received.count == 2)
         #expect(bench.upstream.received[0].body == Array(#"{"n":1}"#.utf8))
         #expect(!bench.upstream.received[0].request.fields.contains(.idempotencyKey))
+    }
+
+    @Test func `a route that passes hides what the upstream says of keys there too`() async throws {
+        let fields: Fields = ["Idempotency-Verdict": "keep", "Idempotency-Status": "forged"]
+        let bench = try Bench(.init(.init(201, fields)), keys: .with { $0.storeDown = .pass })
+        bench.store.breakDown()
+        let answer = try await bench.send(.order())
+        let lines = answer.head?.fields.pairs.filter { $0.name.hasPrefix("Idempotency-") } ?? []
+        #expect(lines.map(\.name) == ["Idempotency-Key", "Idempotency-Status"])
+        #expect(answer.field("Idempotency-Status") == "unprotected")
+        #expect(
+            bench.counts(
+                #"oncegate_requests_total{route="orders",outcome="unprotected",status="2xx"} 1"#))
+    }
+
+    @Test func `where requests pass, those who waited are not told that nothing was done`()
+        async throws
+    {
+        let bench = try Bench(.init(.init(201)), keys: .with { $0.storeDown = .pass })
+        bench.store.breakDown([.insert])
+        bench.store.hold()
+        let (first, firstTask) = bench.begin(.order())
+        await bench.store.untilHeld(1)
+        let (second, secondTask) = bench.begin(.order())
+        await bench.settle()
+        bench.store.letGo()
+        try await firstTask.value
+        try await secondTask.value
+        #expect(first.status == 201 && first.field("Idempotency-Status") == "unprotected")
+        second.expectProblem("store-unavailable", 503, executed: "unknown")
+        #expect(bench.upstream.received.count == 1)
     }
 
     @Test func `an answer that cannot be stored is given as unsaved, and given again`()

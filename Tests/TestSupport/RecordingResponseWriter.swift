@@ -15,6 +15,10 @@ package final class RecordingResponseWriter: ResponseWriter {
     package var onDownstreamGone: (() -> Void)? {
         didSet { if isDownstreamGone { onDownstreamGone?() } }
     }
+    /// Opened by the test before an interim answer has left; nil for at once.
+    package var interimGate: Gate?
+    /// Opened by the test before a whole answer has left; nil for at once.
+    package var answerGate: Gate?
     /// Called with each piece of the body as it comes.
     package var onWrite: ((RecordingResponseWriter) -> Void)?
     private let begun = Gate()
@@ -34,7 +38,9 @@ package final class RecordingResponseWriter: ResponseWriter {
     package var hasBegun: Bool { head != nil }
 
     package func interim(_ head: ResponseHead) async throws(DownstreamError) {
+        if let interimGate { await interimGate.pass() }
         try throwIfGone()
+        precondition(!hasBegun, "an interim answer comes before the final one")
         interims.append(head)
     }
 
@@ -42,6 +48,8 @@ package final class RecordingResponseWriter: ResponseWriter {
         _ head: ResponseHead, body: ArraySlice<UInt8>
     ) async throws(DownstreamError) {
         try start(head)
+        if let answerGate { await answerGate.pass() }
+        try throwIfGone()
         self.body = Array(body)
         wasWhole = true
         isComplete = true

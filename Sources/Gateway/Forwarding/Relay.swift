@@ -30,8 +30,12 @@ final class Relay {
         var forwardedKey: (name: FieldName, value: ArraySlice<UInt8>)?
         /// The body, where it was read already.
         var body: ArraySlice<UInt8>?
-        /// Lines that every answer gets.
+        /// Lines that every answer gets; with them, it loses what an upstream says of keys.
         var mark = Fields()
+        /// Whether the body may be longer than the route allows.
+        var isUnlimited = false
+        /// Sees what comes back.
+        var witness: ExchangeWitness?
         var outcome = RequestOutcome.forwarded
     }
 
@@ -40,7 +44,7 @@ final class Relay {
     /// - Throws: ``DownstreamError`` when the client is gone; the exchange is cancelled then.
     func relay(_ call: Call) async throws {
         let head = call.request.head
-        if case .length(let length) = head.framing, let limit = route.bodyLimit, length > limit {
+        if case .length(let length) = head.framing, let limit = limit(of: call), length > limit {
             return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
         }
         let forwarding = RequestForwarding(
@@ -58,12 +62,16 @@ final class Relay {
         let startedAt = services.timers.now
         do throws(UpstreamError) {
             exchange = try await client.exchange(outgoing)
+            call.witness?.wasSent = true
         } catch {
+            call.witness?.wasSent = error.effect != .none
             return try await report(error, call)
         }
         defer { noteTime(since: startedAt, call) }
         try await carry(exchange, outgoing.body, first, call)
     }
+
+    private func limit(of call: Call) -> Int? { call.isUnlimited ? nil : route.bodyLimit }
 
     private func noteTime(since start: UInt64, _ call: Call) {
         call.account.upstreamTime = services.timers.now - start
@@ -106,7 +114,7 @@ final class Relay {
         var upload: Upload?
         if case .stream = body {
             upload = Upload(
-                call.request.body, to: exchange, limit: route.bodyLimit, call.account)
+                call.request.body, to: exchange, limit: limit(of: call), call.account)
         }
         call.writer.onDownstreamGone = { exchange.cancel() }
         upload?.start(after: first)
@@ -132,10 +140,13 @@ final class Relay {
         var answer = ResponseHead(
             status: head.status, reason: head.reason,
             fields: ResponseForwarding.fields(of: head), framing: head.framing)
+        if call.mark.count > 0 { ResponseForwarding.removeKeyLines(from: &answer.fields) }
+        call.witness?.head = head
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
         call.account.begin(head.status, call.outcome)
         try await call.writer.begin(answer)
         while let chunk = try await exchange.read() { try await write(chunk, call) }
+        call.witness?.isComplete = true
         try await call.writer.end(trailers: ResponseForwarding.trailers(exchange.trailers))
     }
 

@@ -90,6 +90,19 @@ enum ResponseForwarding {
         return fields
     }
 
+    /// Takes out what only this gateway says of keys, and what an upstream says to it alone.
+    static func removeKeyLines(from fields: inout Fields) {
+        let all = fields
+        fields.removeAll { index in
+            switch all.id(at: index) {
+            case .idempotencyKey, .idempotencyStatus, .idempotencyExpires, .idempotentReplayed:
+                true
+            case .other: all.isLine(at: index, named: UpstreamVerdict.fieldName)
+            default: false
+            }
+        }
+    }
+
     /// The trailer fields that may go on: none that frames, routes or belongs to the connection
     /// (RFC 9110 section 6.5.1).
     static func trailers(_ received: Fields) -> Fields {

@@ -13,6 +13,25 @@ struct ClientKey {
         fieldValue = bytes
     }
 
+    /// A key from a value that was not meant as one; nil for what no key can be.
+    init?(derived value: ArraySlice<UInt8>) {
+        guard (1...Self.maximumLength).contains(value.count), value.allSatisfy(isVisible) else {
+            return nil
+        }
+        bytes = value
+        guard !value.allSatisfy(isRawKeyByte) else {
+            fieldValue = value
+            return
+        }
+        var quoted = [UInt8(ascii: "\"")]
+        for byte in value {
+            if isEscapable(byte) { quoted.append(UInt8(ascii: "\\")) }
+            quoted.append(byte)
+        }
+        quoted.append(UInt8(ascii: "\""))
+        fieldValue = quoted[...]
+    }
+
     private init(raw: ArraySlice<UInt8>) {
         bytes = raw
         fieldValue = raw

@@ -5,13 +5,18 @@ import Telemetry
 
 /// The work of one claim: forwards the request, once, concludes durably, then answers.
 ///
-/// It never throws and is never cancelled. Whatever happens, and whether the client is still
-/// there, it ends in one conclusion.
-final class Execution {
+/// It never throws. Whatever happens, and whether the client is still there, it ends in one
+/// conclusion.
+final class Execution: Concluding {
+    /// The client's side.
+    let downstream: StreamedAnswer
     private let claim: Claim
     private let call: KeyedCall
     private let handler: KeyedRequestHandler
-    private var downstream: StreamedAnswer
+    private var exchange: (any UpstreamExchange)?
+    private var isCancelled = false
+    private var isDetached = false
+    private var isConcluded = false
 
     init(_ claim: Claim, _ call: KeyedCall, _ handler: KeyedRequestHandler) {
         self.claim = claim
@@ -20,17 +25,42 @@ final class Execution {
         downstream = StreamedAnswer(call)
     }
 
+    /// Does the work. Whoever starts it has put it among the ongoing work.
     func run() async {
+        defer { finish() }
         let timers = handler.services.timers
         let startedAt = timers.now
         let received = await forward()
-        call.account.upstreamTime = timers.now - startedAt
+        let upstreamTime = timers.now - startedAt
+        downstream.account.upstreamTime = upstreamTime
         handler.services.metrics.record(
-            upstreamTime: call.account.upstreamTime, upstream: handler.route.upstream)
+            upstreamTime: upstreamTime, upstream: handler.route.upstream)
         switch received {
         case .answer(let answer): await conclude(answer)
         case .failure(let error): await conclude(error)
         }
+    }
+
+    /// Ends the exchange, because the process is about to end.
+    func cancel() {
+        isCancelled = true
+        exchange?.cancel()
+    }
+
+    /// Lets go of a client that was there too long or hung up, if there is a place for a transfer
+    /// without one. The transfer goes on either way.
+    func detach(_ reason: StreamedAnswer.End) {
+        guard !isConcluded, downstream.ended == nil, reason == .gone || downstream.mayBeLate,
+            handler.services.detached.enter()
+        else { return }
+        isDetached = true
+        downstream.detach(reason)
+    }
+
+    private func finish() {
+        handler.services.work.end(self)
+        downstream.finish()
+        if isDetached { handler.services.detached.leave() }
     }
 
     /// What came back.
@@ -49,8 +79,14 @@ final class Execution {
             fields: forwarding.fields(of: head, from: call.request.downstream),
             body: head.framing == .none ? .none : .whole(call.body))
         do throws(UpstreamError) {
+            guard !isCancelled else {
+                throw UpstreamError(.unreachable, effect: .none, detail: "the gateway ends")
+            }
             let exchange = try await handler.client.exchange(outgoing)
             defer { exchange.cancel() }
+            self.exchange = exchange
+            call.releaseBody()
+            if isCancelled { exchange.cancel() }
             return .answer(try await receive(from: exchange))
         } catch {
             return .failure(error)
@@ -79,6 +115,7 @@ final class Execution {
             }
             answer.body = body.kept
             answer.trailers = ResponseForwarding.trailers(exchange.trailers)
+            ResponseForwarding.removeKeyLines(from: &answer.trailers)
             return answer
         } catch {
             // The upstream has answered, so it has acted, whatever the client says of its bytes.
@@ -91,7 +128,8 @@ final class Execution {
     ) async throws(UpstreamError) -> ResponseHead {
         var head = try await exchange.head()
         while head.isInterim {
-            if let interim = try ResponseForwarding.interim(head) {
+            if var interim = try ResponseForwarding.interim(head) {
+                ResponseForwarding.removeKeyLines(from: &interim.fields)
                 await downstream.pass(interim: interim)
             }
             head = try await exchange.head()
@@ -108,8 +146,9 @@ extension Execution {
         if answer.status == .unknown { handler.counters.unknowns.increment() }
         let (status, expires) = await settle(answer.outcome)
         let outcome = RequestOutcome(status)
+        noteEnd(outcome, answer.head.status)
         if downstream.hasBegun {
-            call.account.begin(answer.head.status, outcome)
+            downstream.account.begin(answer.head.status, outcome)
             return await downstream.end(trailers: answer.trailers)
         }
         await downstream.give(answer, status, expires: expires, as: outcome)
@@ -122,19 +161,28 @@ extension Execution {
         let (status, _) = await settle(isSafe ? .released(nil) : .unknown(nil))
         // Nothing was sent, but the key is somebody else's now: what became of it is theirs to say.
         if isSafe, status == .unknown {
-            try? await call.give(.inFlight(retryAfter: 1), .inFlight, as: .inFlight, at: .started)
-            return
+            noteEnd(.inFlight, nil)
+            return await downstream.give(
+                .inFlight(retryAfter: 1), .inFlight, as: .inFlight, at: .started)
         }
-        if downstream.hasBegun {
-            call.account.outcome = .unknown
-            return call.writer.abort()
-        }
-        // A client that is gone has no use for the answer; the conclusion is what counts.
+        noteEnd(isSafe ? .unreachable : .unknown, nil)
+        if downstream.hasBegun { return downstream.abort() }
         if isSafe {
-            try? await call.give(.unreachable(error.reason), status, as: .unreachable)
+            await downstream.give(.unreachable(error.reason), status, as: .unreachable)
         } else {
             let problem = Problem.outcomeUnknown(error.reason, isKeyed: true)
-            try? await call.give(problem, status, as: .unknown, at: .unknown)
+            await downstream.give(problem, status, as: .unknown, at: .unknown)
+        }
+    }
+
+    /// Says how a transfer ended whose client's line was written before.
+    private func noteEnd(_ outcome: RequestOutcome, _ status: UInt16?) {
+        guard isDetached else { return }
+        handler.services.log.write(.info, "a detached transfer ended") { line in
+            line.member("key_id", claim.id.description)
+            line.member("route", handler.route.name)
+            line.member("outcome", outcome.rawValue)
+            line.member("status", status.map { Int($0) })
         }
     }
 
@@ -146,7 +194,10 @@ extension Execution {
     private func settle(_ outcome: Outcome) async -> (KeyStatus, expires: Timestamp?) {
         let timers = handler.services.timers
         let startedAt = timers.now
-        defer { call.account.storeTime += timers.now - startedAt }
+        defer {
+            isConcluded = true
+            downstream.account.storeTime += timers.now - startedAt
+        }
         do {
             let settlement = try await handler.services.keys.workStage(
                 claim, outcome, policy: handler.rules.policy)

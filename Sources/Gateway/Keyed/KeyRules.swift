@@ -38,8 +38,13 @@ package struct KeyRules: Sendable {
         case pass
     }
 
+    /// Whether it is only decided and counted what would be done.
+    package var isShadow = false
     package var absentKey: AbsentKey = .create
-    /// The field that carries the key.
+    /// Where the key comes from when its field is not there; nil for nowhere. A request without a
+    /// value there is one without a key.
+    package var source: KeySource?
+    /// The field that carries the key. A client's own key comes before ``source``.
     package var header: FieldName = .idempotencyKey
     /// The name under which the key is forwarded; nil keeps it here.
     package var forwardedName: FieldName?
@@ -49,6 +54,9 @@ package struct KeyRules: Sendable {
     package var fingerprint = FingerprintRules()
     package var inFlight: InFlight = .wait
     package var waitLimit: Duration = .seconds(30)
+    /// How long the client that has its request executed waits for the answer, from the claim on;
+    /// nil for as long as it takes. An answer that has begun is not cut.
+    package var answerWithin: Duration?
     /// Statuses that are final answers; ``release`` wins.
     package var keep = StatusSet([200...499])
     /// Statuses by which the upstream says that it did not act.

@@ -6,24 +6,30 @@ final class KeyedCall {
     let request: Request
     let path: DecodedPath?
     let key: ClientKey
-    /// The whole body.
-    let body: ArraySlice<UInt8>
+    /// What the request is, as digests.
+    let fingerprint: Fingerprint
+    /// The whole body, until it is sent.
+    private(set) var body: ArraySlice<UInt8>
     let writer: any ResponseWriter
     let account: RequestAccount
     /// Whether the upstream was asked for an unknown outcome on behalf of this request.
     var hasProbed = false
 
     init(
-        _ request: Request, _ path: DecodedPath?, _ key: ClientKey, body: ArraySlice<UInt8>,
-        _ writer: any ResponseWriter, _ account: RequestAccount
+        _ request: Request, _ path: DecodedPath?, _ key: ClientKey, _ fingerprint: Fingerprint,
+        body: ArraySlice<UInt8>, _ writer: any ResponseWriter, _ account: RequestAccount
     ) {
         self.request = request
         self.path = path
         self.key = key
+        self.fingerprint = fingerprint
         self.body = body
         self.writer = writer
         self.account = account
     }
+
+    /// Lets go of the body, so that a transfer that goes on does not hold it.
+    func releaseBody() { body = [] }
 }
 
 /// What an answer says of its key in `Idempotency-Status`.

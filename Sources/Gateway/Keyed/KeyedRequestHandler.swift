@@ -41,19 +41,17 @@ final class KeyedRequestHandler {
         to request: Request, _ path: DecodedPath?, through writer: any ResponseWriter,
         _ account: RequestAccount
     ) async throws {
-        let key: ClientKey
+        var found: ClientKey?
         switch ClientKey.read(from: request.head.fields, named: rules.header) {
-        case .key(let found): key = found
+        case .key(let key): found = key
         case .invalid(let reason):
             return try await refuse(.keyInvalid(rules.header, reason), writer, account)
-        case .absent:
-            switch rules.absentKey {
-            case .create: key = ClientKey(generated: randomUUID())
-            case .required: return try await refuse(.keyMissing(rules.header), writer, account)
-            case .pass:
-                return try await relay.relay(
-                    Relay.Call(request: request, path: path, writer: writer, account: account))
-            }
+        case .absent: found = services.derivedKeys.key(rules.source, of: request.head.fields)
+        }
+        var relayed = Relay.Call(request: request, path: path, writer: writer, account: account)
+        if found == nil, rules.source?.needsBody != true {
+            found = try await keyOfKeyless(relayed)
+            guard found != nil else { return }
         }
         let body: ArraySlice<UInt8>
         do {
@@ -62,7 +60,25 @@ final class KeyedRequestHandler {
             guard let problem = error.problem else { throw error.downstream }
             return try await refuse(problem, writer, account)
         }
-        try await admit(KeyedCall(request, path, key, body: body, writer, account))
+        let fingerprint = services.identities.fingerprint(
+            rules.fingerprint, of: request.head, body: body)
+        relayed.body = body
+        var key = found ?? services.derivedKeys.key(rules.source, of: body, fingerprint)
+        if key == nil { key = try await keyOfKeyless(relayed) }
+        guard let key else { return }
+        try await admit(
+            KeyedCall(request, path, key, fingerprint, body: body, writer, account))
+    }
+
+    /// A key for a request without one; nil when the request was answered, refused or forwarded.
+    private func keyOfKeyless(_ call: Relay.Call) async throws -> ClientKey? {
+        switch rules.absentKey {
+        case .create: return ClientKey(generated: randomUUID())
+        case .required:
+            try await refuse(.keyMissing(rules.header, or: rules.source), call.writer, call.account)
+        case .pass: try await relay.relay(call)
+        }
+        return nil
     }
 
     private func admit(_ call: KeyedCall) async throws {
@@ -70,23 +86,24 @@ final class KeyedRequestHandler {
         let identity = Identity(
             scope: services.identities.scope(rules.scope, of: head.fields),
             keyBytes: call.key.bytes)
-        let fingerprint = services.identities.fingerprint(
-            rules.fingerprint, of: head, body: call.body)
-        if let admission = services.keys.recall(identity, fingerprint) {
+        if let admission = services.keys.recall(identity, call.fingerprint) {
             return try await act(on: admission, call, waitingAtMost: rules.waitLimit)
         }
         let wait = waitPreference(head.fields).map { Duration.seconds($0) } ?? rules.waitLimit
         var policy = policy
         if wait == .zero { policy.waiters = 0 }
         let keyRequest = KeyRequest(
-            identity: identity, fingerprint: fingerprint, requestMethod: head.method.token,
+            identity: identity, fingerprint: call.fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
             requestParams: route.parameters(of: call.path), route: route.name,
             probeTarget: probeTarget(call))
+        guard !services.work.isOver else { throw DownstreamError.closed }
         let admission: Admission
         let startedAt = services.timers.now
-        do {
-            admission = try await services.keys.initializeRequest(keyRequest, policy: policy)
+        do throws(StoreError) {
+            admission = try await services.work.claiming { () async throws(StoreError) in
+                try await services.keys.initializeRequest(keyRequest, policy: policy)
+            }
         } catch {
             return try await withoutStore(call, error)
         }
@@ -101,24 +118,7 @@ final class KeyedRequestHandler {
         case .replay(let finished): try await replay(finished, call, as: .replayed)
         case .refuse(let refusal): try await refuse(refusal, call)
         case .wait(let waiter): try await join(waiter, call, atMost: limit)
-        case .proceed(let claim): await execute(claim, call)
-        }
-    }
-
-    /// Does the work in a task of its own, which nothing cancels, and waits for it.
-    private func execute(_ claim: Claim, _ call: KeyedCall) async {
-        call.account.keyID = claim.id
-        call.account.attempts = claim.attempts
-        counters.executions.increment()
-        await start(Execution(claim, call, self)).value
-    }
-
-    private func start(
-        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
-    ) -> Task<Void, Never> {
-        Task {
-            _ = isolation
-            await execution.run()
+        case .proceed(let claim): try await execute(claim, call)
         }
     }
 
@@ -144,7 +144,9 @@ final class KeyedRequestHandler {
         case .refused(let refusal): try await refuse(refusal, call)
         case .failed(let error):
             note(error, call)
-            try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
+            var problem = Problem.storeUnavailable
+            if case .pass = rules.storeDown { problem = .claimedWithoutStore }
+            try await call.give(problem, nil, as: .storeUnavailable)
         case nil:
             counters.conflicts.increment()
             try await call.give(
@@ -160,6 +162,44 @@ final class KeyedRequestHandler {
         counters.replays.increment()
         try await call.give(
             finished.reply, .replayed, as: outcome, expires: finished.expiresAt, isReplay: true)
+    }
+}
+
+extension KeyedRequestHandler {
+    /// Does the work in a task of its own, which outlives the client's wait: that ends with the
+    /// answer, when the client hangs up, or after `answer_within`, counted from here.
+    private func execute(_ claim: Claim, _ call: KeyedCall) async throws {
+        call.account.keyID = claim.id
+        call.account.attempts = claim.attempts
+        counters.executions.increment()
+        let execution = Execution(claim, call, self)
+        let timer = rules.answerWithin.map { limit in
+            services.timers.after(limit) { execution.detach(.late) }
+        }
+        services.work.begin(execution)
+        start(execution)
+        call.writer.onDownstreamGone = { execution.detach(.gone) }
+        let end = await execution.downstream.end()
+        call.writer.onDownstreamGone = nil
+        timer?.cancel()
+        switch end {
+        case .answered: break
+        case .late:
+            try await call.give(.stillInFlight, .inFlight, as: .detached, at: .started)
+        case .gone:
+            call.account.outcome = .detached
+            // One that is cut within its answer has nothing else to be told.
+            if !call.writer.hasBegun { throw DownstreamError.closed }
+        }
+    }
+
+    private func start(
+        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
+    ) {
+        Task {
+            _ = isolation
+            await execution.run()
+        }
     }
 }
 
@@ -224,7 +264,7 @@ extension KeyedRequestHandler {
     }
 
     /// Refuses, or forwards without protection, as the route says. Those who waited for a claim
-    /// that failed are always refused: their request is being forwarded already.
+    /// that failed are always refused: where anything is forwarded, their request is already.
     private func withoutStore(_ call: KeyedCall, _ error: StoreError) async throws {
         note(error, call)
         guard case .pass = rules.storeDown else {

@@ -15,15 +15,7 @@ struct ReceivedAnswer {
     init(_ received: ResponseHead, _ rules: KeyRules) {
         var fields = ResponseForwarding.fields(of: received)
         verdict = UpstreamVerdict(fields)
-        let forwarded = fields
-        fields.removeAll { index in
-            switch forwarded.id(at: index) {
-            case .idempotencyKey, .idempotencyStatus, .idempotencyExpires, .idempotentReplayed:
-                true
-            case .other: forwarded.isLine(at: index, named: UpstreamVerdict.fieldName)
-            default: false
-            }
-        }
+        ResponseForwarding.removeKeyLines(from: &fields)
         head = ResponseHead(
             status: received.status, reason: received.reason, fields: fields,
             framing: received.framing)
@@ -48,7 +40,10 @@ struct ReceivedAnswer {
     }
 
     /// The conclusion.
-    var outcome: Outcome {
+    var outcome: Outcome { outcome(storing: reply) }
+
+    /// The conclusion with another answer to be stored.
+    func outcome(storing reply: StoredReply) -> Outcome {
         switch ruling {
         case .keep:
             let retention = verdict?.ttl.map { Duration.seconds($0) } ?? rules.policy.retention

@@ -6,7 +6,7 @@ extension Configuration {
     /// How a route treats its keys.
     struct Idempotency: Section {
         /// Whether keys are only watched.
-        enum Mode: String, CaseIterable { case enforce }
+        enum Mode: String, CaseIterable { case enforce, shadow }
 
         /// What a request without a key gets.
         enum AbsentKey: String, CaseIterable { case required, create, pass }
@@ -24,6 +24,8 @@ extension Configuration {
         var key = AbsentKey.create
         /// The field that carries the key.
         var header = FieldName.idempotencyKey
+        /// Where the key comes from when that field is not there.
+        var from: KeyOrigin?
         var forwardKey = ForwardKey.no
         /// The methods that are guarded.
         var methods = ["POST", "PUT", "PATCH", "DELETE"]
@@ -33,6 +35,8 @@ extension Configuration {
         var waitLimit = Duration.seconds(30)
         /// Per key.
         var waiters = 1000
+        /// How long a client waits while its request is executed; nil for as long as it takes.
+        var answerWithin: Duration?
         /// Statuses that are final answers; ``release`` wins.
         var keep: [ClosedRange<UInt16>] = [200...499]
         /// Statuses by which an upstream says that it did not act.
@@ -48,14 +52,16 @@ extension Configuration {
         var responseLimit = 8 << 20
         /// Fields that are not replayed.
         var replayWithout = KeyRules.momentaryFields
+        /// Whether answers go to the client while they are recorded, however short.
+        var stream = false
         var storeDown = StoreDown.refuse
 
         static var members: [Member<Idempotency>] {
             [
-                Member("mode", \.mode, .word(unsupported: ["shadow"])),
+                Member("mode", \.mode, .word()),
                 Member("key", \.key, .word()),
                 Member("header", \.header, .fieldName),
-                .unsupported("from", except: .null),
+                Member("from", \.from, .orNull(.keySource)),
                 Member("forward_key", \.forwardKey, .forwardKey),
                 Member("methods", \.methods, .list(.method, count: 1...100)),
                 .required("scope", \.scope, .scope),
@@ -63,7 +69,7 @@ extension Configuration {
                 Member("in_flight", \.inFlight, .word()),
                 Member("wait_limit", \.waitLimit, .duration(.zero...(.hours(1)))),
                 Member("waiters", \.waiters, .count(1...1_000_000)),
-                .unsupported("answer_within", except: .none),
+                Member("answer_within", \.answerWithin, .or("none", .duration(patience))),
                 Member("keep", \.keep, .list(.statuses)),
                 Member("release", \.release, .list(.statuses)),
                 Member("unknown", \.unknown, .word()),
@@ -74,7 +80,7 @@ extension Configuration {
                 Member("tombstone", \.tombstone, .duration(.zero...lifetime.upperBound)),
                 Member("response_limit", \.responseLimit, .size(0...(1 << 30))),
                 Member("replay_without", \.replayWithout, .list(.fieldName)),
-                .unsupported("stream", except: .off),
+                Member("stream", \.stream, .flag),
                 Member("store_down", \.storeDown, .word()),
                 .unsupported("stages", except: .null),
                 .unsupported("backend_stages", except: .off),
@@ -83,8 +89,12 @@ extension Configuration {
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
             checkProbe(cursor, &reading)
+            if case .header(header) = from, let place = cursor.member("from") {
+                reading.tell("is the field of header already; leave it out", at: place)
+            }
         }
 
+        private static let patience = Duration.milliseconds(10)...Duration.days(1)
         private static let lifetime = Duration.seconds(1)...Duration.days(3650)
     }
 }
@@ -96,6 +106,13 @@ extension Configuration.Idempotency {
         /// In the field in which it came.
         case yes
         case renamed(FieldName)
+    }
+
+    /// Where a key comes from that the client did not send.
+    enum KeyOrigin: Sendable, Hashable {
+        case header(FieldName)
+        case json(JSONPointer)
+        case fingerprint
     }
 
     /// Whose keys are told apart, and who may see whose answers.
@@ -167,6 +184,33 @@ extension Notation<Configuration.Idempotency.ForwardKey> {
                 case .no: printing.json.value(false)
                 case .yes: printing.json.value(true)
                 case .renamed(let field): name.write(field, &printing)
+                }
+            })
+    }
+}
+
+extension Notation<Configuration.Idempotency.KeyOrigin> {
+    /// `"header:NAME"`, `"json:POINTER"` or `"fingerprint"`.
+    static var keySource: Notation {
+        let expected = "\"header:NAME\", \"json:/POINTER\" or \"fingerprint\""
+        return .text(
+            expected,
+            parse: { text throws(Invalid) in
+                if text == "fingerprint" { return .fingerprint }
+                let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
+                if parts.count == 2, parts[0] == "header", FieldName(parts[1]).isToken {
+                    return .header(FieldName(parts[1]))
+                }
+                if parts.count == 2, parts[0] == "json", let pointer = JSONPointer(parts[1]) {
+                    return .json(pointer)
+                }
+                throw Invalid("expected \(expected)")
+            },
+            print: { source in
+                switch source {
+                case .header(let name): "header:\(name)"
+                case .json(let pointer): "json:\(pointer)"
+                case .fingerprint: "fingerprint"
                 }
             })
     }

@@ -99,6 +99,8 @@ extension Configuration {
         var fieldCount = 128
         /// Bytes; nil for no limit beside the routes' own.
         var body: Int?
+        /// Transfers that go on without their client, at one time.
+        var detached = 10_000
 
         static var members: [Member<Limits>] {
             [
@@ -107,6 +109,7 @@ extension Configuration {
                 Member("fields", \.fields, .size(1024...(16 << 20))),
                 Member("field_count", \.fieldCount, .count(8...10_000)),
                 Member("body", \.body, .or("none", .size(0...(1 << 50)))),
+                Member("detached", \.detached, .count(0...1_000_000)),
             ]
         }
     }

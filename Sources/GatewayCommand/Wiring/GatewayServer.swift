@@ -45,7 +45,8 @@ final class GatewayServer: Sendable {
             keys: IdempotencyKeyService(store: store, journal: journal, options: options),
             log: log, metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
-            places: ConnectionLimit(configuration.limits.connections))
+            places: ConnectionLimit(configuration.limits.connections),
+            detached: DetachedTransfers(limit: configuration.limits.detached, metrics))
         metrics.observe(shared.keys)
         metrics.observe(shared.log)
         metrics.observeProcess(version: Oncegate.version)
@@ -90,6 +91,11 @@ final class GatewayServer: Sendable {
     /// Says what an operator should have decided knowingly.
     private func warn() {
         for route in shared.table.routes {
+            if route.keys?.isShadow == true {
+                shared.log.write(.info, "keys are only watched, and nothing is protected") {
+                    $0.member("route", route.name)
+                }
+            }
             if case .shared? = route.keys?.scope {
                 shared.log.write(.info, "answers are shared between all callers") {
                     $0.member("route", route.name)
@@ -106,24 +112,27 @@ final class GatewayServer: Sendable {
         }
     }
 
-    /// Stops accepting and lets what runs end within `timeouts.drain`.
+    /// Stops accepting and lets what runs end within `timeouts.drain`; what does not is cut, and
+    /// its records are unknown, durably, before this returns.
     func drain() async {
         isDraining.store(true, ordering: .relaxed)
         let limit = shared.configuration.timeouts.drain
         shared.log.write(.info, "draining")
-        let cut = await withTaskGroup(of: Int.self) { group in
+        let cuts = await withTaskGroup(of: DrainCuts.self) { group in
             for loop in loops {
                 group.addTask {
-                    await loop.run { loop in await loop.graph?.drain(within: limit) ?? 0 }
+                    await loop.run { loop in await loop.graph?.drain(within: limit) ?? DrainCuts() }
                 }
             }
-            return await group.reduce(0, +)
+            return await group.reduce(DrainCuts(), +)
         }
         _ = await shared.keys.retryUnsaved()
         store.close()
         journal?.close()
-        shared.log.write(cut == 0 ? .info : .warning, "drained") {
-            $0.member("connections_cut", cut)
+        let isClean = cuts.connections == 0 && cuts.transfers == 0
+        shared.log.write(isClean ? .info : .warning, "drained") {
+            $0.member("connections_cut", cuts.connections)
+            $0.member("transfers_cut", cuts.transfers)
         }
         shared.log.flush()
     }

@@ -18,6 +18,19 @@ struct Shared: Sendable {
     let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
     let probes = ProbeLedger()
+    let detached: DetachedTransfers
+}
+
+/// What the end of draining had to cut.
+struct DrainCuts: Sendable {
+    var connections = 0
+    /// Keyed transfers, whose records are unknown now.
+    var transfers = 0
+
+    static func + (a: DrainCuts, b: DrainCuts) -> DrainCuts {
+        DrainCuts(
+            connections: a.connections + b.connections, transfers: a.transfers + b.transfers)
+    }
 }
 
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
@@ -25,6 +38,8 @@ final class LoopGraph {
     private let shared: Shared
     private let reactor: Reactor
     private let server: HTTPServer
+    private let handler: GatewayHandler
+    private let multi: CurlMulti
     private let clients: [CurlClient]
     private let prober: Prober
     private var admin: HTTPServer?
@@ -33,14 +48,15 @@ final class LoopGraph {
         self.shared = shared
         reactor = loop.reactor
         let multi = CurlMulti(on: loop.reactor)
+        self.multi = multi
         let loops = shared.configuration.loopCount
         clients = shared.configuration.upstreams.map { upstream in
             CurlClient(upstream.value.options(loops: loops), on: multi)
         }
-        let handler = GatewayHandler(
+        handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
             timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
-            ledger: shared.probes)
+            detached: shared.detached, ledger: shared.probes)
         prober = handler.prober
         var options = shared.configuration.serverOptions
         let log = shared.log
@@ -125,6 +141,18 @@ final class LoopGraph {
                 await reactor.sleep(for: .seconds(1))
                 do {
                     try await prober.round()
+                } catch {
+                    log.write(.warning, "unknown outcomes not seen to") {
+                        $0.member("reason", "\(error)")
+                    }
+                    await reactor.sleep(for: .seconds(10))
+                }
+            }
+        }
+        loop.start {
+            while true {
+                await reactor.sleep(for: .seconds(1))
+                do {
                     // Small batches, with a pause for everybody else after each.
                     while try await keys.reap() > 0 { await reactor.sleep(for: .milliseconds(20)) }
                 } catch {
@@ -135,11 +163,20 @@ final class LoopGraph {
         }
     }
 
-    /// Ends what runs, within `limit`.
-    /// - Returns: how many connections had to be cut.
-    func drain(within limit: Duration) async -> Int {
-        let cut = await server.drain(within: limit)
+    /// Ends what runs, within `limit`: connections and keyed transfers, those too whose clients are
+    /// gone. What is cut is concluded before this returns, unless the store takes too long.
+    func drain(within limit: Duration) async -> DrainCuts {
+        let start = reactor.now
+        var cuts = DrainCuts()
+        cuts.connections = await server.drain(within: limit)
+        let spent = Duration.nanoseconds(Int64(reactor.now.nanoseconds - start.nanoseconds))
+        let multi = multi
+        cuts.transfers = await handler.drain(
+            within: max(.zero, limit - spent), grace: Self.grace, cutting: { multi.abort() })
         for client in clients { client.close() }
-        return cut
+        return cuts
     }
+
+    /// How long the store may take over what draining cut.
+    private static let grace = Duration.seconds(5)
 }

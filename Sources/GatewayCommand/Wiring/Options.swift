@@ -126,7 +126,14 @@ extension Configuration.Idempotency {
         case .create: rules.absentKey = .create
         case .pass: rules.absentKey = .pass
         }
+        rules.isShadow = mode == .shadow
         rules.header = header
+        switch from {
+        case .header(let name): rules.source = .header(name)
+        case .json(let pointer): rules.source = .json(pointer)
+        case .fingerprint: rules.source = .fingerprint
+        case nil: rules.source = nil
+        }
         switch forwardKey {
         case .no: rules.forwardedName = nil
         case .yes: rules.forwardedName = header
@@ -136,10 +143,12 @@ extension Configuration.Idempotency {
         rules.fingerprint = fingerprint.rules
         rules.inFlight = inFlight == .wait ? .wait : .reject
         rules.waitLimit = waitLimit
+        rules.answerWithin = answerWithin
         rules.keep = StatusSet(keep)
         rules.release = StatusSet(release)
         rules.replayWithout = replayWithout
         rules.responseLimit = responseLimit
+        rules.streams = stream
         rules.storeDown = storeDown == .pass ? .pass : .refuse
         rules.policy.unknown = unknown == .retry ? .retry : .hold
         rules.policy.lease = lease
