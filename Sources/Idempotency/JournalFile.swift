@@ -69,7 +69,12 @@ final class JournalFile {
         }
     }
 
-    deinit { Glibc.close(descriptor) }
+    /// A child process that is about to begin may share the descriptor for a moment, and with it the
+    /// lock, unless that is given up before.
+    deinit {
+        flock(descriptor, LOCK_UN)
+        Glibc.close(descriptor)
+    }
 
     /// Opens the file and locks it. Another process may have put another file in its place between
     /// the two.

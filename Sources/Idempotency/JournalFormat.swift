@@ -98,7 +98,9 @@ extension JournalFormat {
         var scan = Scan()
         var position: UInt64 = 0
         var offset = scan.end
-        while let next = frame(in: bytes, from: offset, after: position) {
+        // What is reserved behind the entries is zero, and much.
+        let written = bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0
+        while let next = frame(in: bytes, from: offset, to: written, after: position) {
             if next.range.lowerBound > scan.end {
                 scan.damage.append(scan.end..<next.range.lowerBound)
             }
@@ -106,7 +108,6 @@ extension JournalFormat {
             (position, offset) = (next.position, next.range.upperBound)
             scan.end = offset
         }
-        let written = bytes.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0
         scan.torn = max(0, written - scan.end)
         return scan
     }
@@ -116,12 +117,13 @@ extension JournalFormat {
         Array(bytes[(frame.lowerBound + Self.headLength)..<frame.upperBound])
     }
 
-    /// The first frame from `offset` on whose position comes after `last`.
+    /// The first frame that begins between `offset` and `limit` and whose position comes after
+    /// `last`.
     private func frame(
-        in bytes: [UInt8], from offset: Int, after last: UInt64
+        in bytes: [UInt8], from offset: Int, to limit: Int, after last: UInt64
     ) -> (position: UInt64, range: Range<Int>)? {
         var start = offset
-        while start + Self.headLength < bytes.count {
+        while start < limit, start + Self.headLength < bytes.count {
             let position = number(in: bytes, at: start, width: 8)
             let length = Int(number(in: bytes, at: start + 8, width: 4))
             let body = start + Self.headLength
