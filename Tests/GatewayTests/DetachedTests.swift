@@ -121,6 +121,8 @@ import Testing
     @Test func `an interim answer that is under way ends before the client is told`() async throws {
         var script = ScriptedUpstream.Script(201, body: "made")
         script.interim = [ResponseHead(status: 103)]
+        let working = Gate()
+        script.chunkGate = working
         let bench = try Bench(.init(script), keys: Self.patience)
         let writer = RecordingResponseWriter()
         let sending = Gate()
@@ -135,6 +137,7 @@ import Testing
         try await task.value
         #expect(writer.interims.map(\.status) == [103])
         #expect(writer.status == 504)
+        working.open()
         #expect(try await bench.keyStatus(of: .order()) == "replayed")
     }
 
