@@ -79,7 +79,8 @@ let package = Package(
             exclude: ["Corpus"],
             swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
+            name: "Benchmarks", dependencies: ["JSON", "Idempotency", "IdempotencySQLite"],
+            path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
         tests("IdempotencySQLiteTests", ["Idempotency", "IdempotencySQLite", "TestSupport"]),

@@ -198,9 +198,9 @@ static int fault(enum call call, const char *path, int descriptor) {
 
 #define FAIL_IF(fault_code)                                                                        \
     do {                                                                                           \
-        int code = (fault_code);                                                                   \
-        if (code > 0) {                                                                            \
-            errno = code;                                                                          \
+        int failure = (fault_code);                                                                 \
+        if (failure > 0) {                                                                         \
+            errno = failure;                                                                       \
             return -1;                                                                             \
         }                                                                                          \
     } while (0)

@@ -39,7 +39,15 @@ final class GatewayServer: Sendable {
             keys: IdempotencyKeyService(store: store, options: options),
             log: configuration.log.open(), metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
-            places: ConnectionLimit(configuration.limits.connections))
+            places: ConnectionLimit(configuration.limits.connections),
+            backup: { [store] path in
+                do throws(StoreError) {
+                    try await store.backup(to: path)
+                    return nil
+                } catch {
+                    return error
+                }
+            })
         metrics.observe(shared.keys)
         metrics.observe(shared.log)
         metrics.observeProcess(version: Oncegate.version)

@@ -1,4 +1,5 @@
 import Admin
+import Crypto
 import CurlUpstream
 import Gateway
 import HTTP
@@ -17,6 +18,8 @@ struct Shared: Sendable {
     let metrics: Metrics
     let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
+    /// Copies the store to a new file; why it failed, if it did.
+    let backup: @Sendable (_ path: String) async -> StoreError?
 }
 
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
@@ -62,6 +65,8 @@ final class LoopGraph {
         _ descriptor: Int32, isDraining: @escaping @Sendable () -> Bool, on loop: isolated EventLoop
     ) {
         let keys = shared.keys
+        let token = shared.configuration.admin?.token.map { Array($0.value.utf8) }
+        let access = AdminAccess(token.map { token in { constantTimeEquals($0, token) } })
         let handler = AdminHandler([
             .health,
             .readiness([
@@ -69,6 +74,7 @@ final class LoopGraph {
                 ReadinessCheck("draining") { !isDraining() },
             ]),
             .metrics(shared.metrics),
+            .backup(access, copy: shared.backup),
         ])
         let server = HTTPServer(
             handler: handler, options: shared.configuration.serverOptions,
@@ -87,8 +93,14 @@ final class LoopGraph {
                 await reactor.sleep(for: .seconds(1))
                 _ = await keys.retryUnsaved()
                 do {
-                    // Small batches, with a pause for everybody else after each.
-                    while try await keys.reap() > 0 { await reactor.sleep(for: .milliseconds(20)) }
+                    // Small batches, with as long a pause for everybody else after each.
+                    var start = reactor.now
+                    while try await keys.reap() > 0 {
+                        let pause = min(
+                            max(reactor.now - start, .milliseconds(2)), .milliseconds(20))
+                        await reactor.sleep(for: pause)
+                        start = reactor.now
+                    }
                 } catch {
                     log.write(.warning, "reaper failed") { $0.member("reason", "\(error)") }
                     await reactor.sleep(for: .seconds(10))
