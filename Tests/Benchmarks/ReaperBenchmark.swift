@@ -82,7 +82,7 @@ struct ReaperBenchmark {
             total += count
             if count == 0 { break }
             let spent = ContinuousClock.now - start
-            try await Task.sleep(for: min(max(spent, .milliseconds(2)), .milliseconds(20)))
+            try await Task.sleep(for: min(max(spent, .milliseconds(2)), .milliseconds(5)))
         }
         return total
     }

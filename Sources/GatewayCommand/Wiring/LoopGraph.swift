@@ -97,7 +97,7 @@ final class LoopGraph {
                     var start = reactor.now
                     while try await keys.reap() > 0 {
                         let pause = min(
-                            max(reactor.now - start, .milliseconds(2)), .milliseconds(20))
+                            max(reactor.now - start, .milliseconds(2)), .milliseconds(5))
                         await reactor.sleep(for: pause)
                         start = reactor.now
                     }
