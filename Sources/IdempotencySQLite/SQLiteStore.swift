@@ -47,6 +47,10 @@ public final class SQLiteStore: IdempotencyStore {
 
     private let queue: CommitQueue
     private let thread: StoreThread
+    /// Whether the file shrinks when many records are gone. One that was made before this store
+    /// could do so stays as large as it ever was, until `PRAGMA auto_vacuum = INCREMENTAL; VACUUM;`
+    /// is run on it while nobody else uses it.
+    public let canShrink: Bool
 
     /// Opens the file at `path`, or makes it, and takes possession of it.
     ///
@@ -63,7 +67,9 @@ public final class SQLiteStore: IdempotencyStore {
         // Beyond it the log's file is cut off when it begins anew.
         try connection.run("PRAGMA journal_size_limit = \(options.checkpointPages * 8192)")
         try Schema.prepare(connection, durability: options.durability)
-        let queue = CommitQueue(try StoreFile(connection, options), options)
+        let file = try StoreFile(connection, options)
+        canShrink = file.space.isIncremental
+        let queue = CommitQueue(file, options)
         thread = try StoreThread { queue.commit() }
         self.queue = queue
     }

@@ -44,6 +44,8 @@ final class StoreFile {
     func tend() throws(StoreError) {
         if space.isWanted {
             try records.transaction { () throws(StoreError) in try space.shrink() }
+            // Not both at once, while others wait.
+            guard log.isUrgent else { return }
         }
         try log.settle()
         if isResting {

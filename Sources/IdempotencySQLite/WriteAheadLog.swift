@@ -44,6 +44,9 @@ final class WriteAheadLog {
     /// How often the limit may be exceeded while the file does not take the pages.
     private static let patience = 16
 
+    /// Whether there are so many pages that they cannot wait for the next transaction's end.
+    var isUrgent: Bool { count >= 2 * due }
+
     /// Carries the pages over if there are many.
     func settle() throws(StoreError) {
         // What was carried over begins anew with the next commit.

@@ -15,6 +15,7 @@ struct ReaperBenchmark {
           --rows N            records that expire (default: 1000000)
           --rate N            live keys a second: a claim, a conclusion, a look-up (default: 1000)
           --seconds N         the longest that each phase may take (default: 600)
+          --store FILE        a store that a stopped run left behind, instead of a new one
           --data FOLDER       where the store lies, on a real disk (default: .)
           --erase 0|1         whether what is deleted is overwritten (default: 1)
           --checkpoint N      pages after which the log is carried over (default: the store's)
@@ -25,6 +26,7 @@ struct ReaperBenchmark {
     private var rate = 1000
     private var seconds = 600
     private var data = "."
+    private var store: String?
     private var options = SQLiteStore.Options()
     private let clock = SteppedClock()
 
@@ -35,6 +37,7 @@ struct ReaperBenchmark {
             let number = Int(value)
             switch (name, number) {
             case ("--data", _): data = value
+            case ("--store", _): store = value
             case ("--rows", let number?): rows = number
             case ("--rate", let number?): rate = max(1, number)
             case ("--seconds", let number?): seconds = number
@@ -47,11 +50,11 @@ struct ReaperBenchmark {
 
     /// Runs all phases and prints a line for each.
     func run() async throws {
-        let path = "\(data)/reaper-\(getpid()).db"
+        let path = store ?? "\(data)/reaper-\(getpid()).db"
         defer { for suffix in ["", "-wal"] { unlink(path + suffix) } }
         var options = options
         options.now = { [clock] in clock.now }
-        try await fill(path, options)
+        if store == nil { try await fill(path, options) }
         let store = try SQLiteStore(path: path, options: options)
         let service = IdempotencyKeyService(store: store, now: { [clock] in clock.now })
         try await phase("before", service, path) { _ in

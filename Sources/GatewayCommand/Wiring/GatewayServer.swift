@@ -97,6 +97,16 @@ final class GatewayServer: Sendable {
                 }
             }
         }
+        if !store.canShrink {
+            let path = shared.configuration.store.path
+            shared.log.write(.info, "the store's file cannot shrink") {
+                $0.member("path", path)
+                $0.member(
+                    "remedy",
+                    "stop the gateway and run: sqlite3 \(path)"
+                        + " 'PRAGMA auto_vacuum = INCREMENTAL; VACUUM;'")
+            }
+        }
         let descriptors = raiseDescriptorLimit()
         let connections = shared.configuration.limits.connections
         if descriptors < connections {
