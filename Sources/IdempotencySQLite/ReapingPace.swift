@@ -1,5 +1,6 @@
 /// How many records are taken at a time, so that it does not take longer than it may: half as many
-/// after a turn that was too long, some more after one that was short.
+/// after a turn that was far too long, somewhat fewer after one that was too long, some more after
+/// one that was short. A thread that had to wait for a busy machine is not slowed down for long.
 struct ReapingPace {
     private let duration: Duration
     /// Records to be taken next time.
@@ -12,8 +13,10 @@ struct ReapingPace {
 
     /// Notes how long it took.
     mutating func note(_ count: Int, in spent: Duration) {
-        if spent > duration {
+        if spent > duration * 4 {
             size = max(Self.sizes.lowerBound, size / 2)
+        } else if spent > duration {
+            size = max(Self.sizes.lowerBound, size - size / 8)
         } else if count >= size, spent < duration / 2 {
             size = min(Self.sizes.upperBound, size + size / 4)
         }

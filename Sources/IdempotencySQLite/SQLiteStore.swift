@@ -30,7 +30,7 @@ public final class SQLiteStore: IdempotencyStore {
         /// all calls wait.
         public var checkpointPages = 1024
         /// How long all calls may wait while records expire, or while the file shrinks.
-        public var maintenance = Duration.milliseconds(5)
+        public var maintenance = Duration.milliseconds(8)
         /// Whether what is deleted is overwritten with zeroes, in the file's free pages too.
         public var erasesDeleted = true
         /// How many changes of the identities' index are kept in memory, where 40 bytes each are
