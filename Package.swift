@@ -31,6 +31,8 @@ let package = Package(
         .executable(name: "oncegate", targets: ["GatewayCommand"]),
         .library(name: "Idempotency", targets: ["Idempotency"]),
         .library(name: "IdempotencySQLite", targets: ["IdempotencySQLite"]),
+        // For LD_PRELOAD in tests.
+        .library(name: "FaultInjection", type: .dynamic, targets: ["FaultInjection"]),
     ],
     targets: [
         room("Idempotency"),
@@ -59,6 +61,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
             path: "Tests/TestSupport", swiftSettings: testSettings),
+        .target(name: "FaultInjection", path: "Tests/FaultInjection"),
         tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
         tests("CryptoTests", ["Crypto"]),
         tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
@@ -80,7 +83,8 @@ let package = Package(
             exclude: ["Corpus"],
             swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
         .executableTarget(
-            name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
+            name: "Benchmarks", dependencies: ["JSON", "Idempotency", "IdempotencySQLite"],
+            path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
         tests("IdempotencySQLiteTests", ["Idempotency", "IdempotencySQLite", "TestSupport"]),

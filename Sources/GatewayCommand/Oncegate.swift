@@ -17,6 +17,7 @@ import IdempotencySQLite
             switch try Command.parse(Array(CommandLine.arguments.dropFirst())) {
             case .serve(let options): serve(options)
             case .check(let options): Report.check(options).finish()
+            case .backup(let options): Report.backup(options).finish()
             case .demo(let options): demo(options)
             case .version: Report.version(libraries).finish()
             case .help(let verb): Report.help(verb).finish()

@@ -108,8 +108,7 @@ extension IdempotencyKeyService {
 extension IdempotencyKeyService {
     /// Takes what expired out of the store: one small batch.
     ///
-    /// - Returns: How many records it changed; fewer than `options.reapBatch` when nothing is
-    ///   left to do for now.
+    /// - Returns: How many records it changed; 0 when nothing is left to do for now.
     @discardableResult
     public func reap() async throws(StoreError) -> Int {
         try await store.remove(limit: options.reapBatch)

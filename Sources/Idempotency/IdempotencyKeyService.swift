@@ -24,7 +24,7 @@ public final class IdempotencyKeyService: Sendable {
         /// Their bytes.
         public var unsavedBytes = 256 << 20
         /// Records that one call of `reap` changes at most.
-        public var reapBatch = 256
+        public var reapBatch = 4096
         /// The policies by which records lapse that nobody asks for, by their routes' names;
         /// others go by the policy that the call gives.
         public var routePolicies: [String: KeyPolicy] = [:]

@@ -33,7 +33,8 @@ public protocol IdempotencyStore: Sendable {
     /// Turns up to `limit` records that expired by the store's clock into tombstones, or removes
     /// them where the tombstone's time is over too.
     ///
-    /// - Returns: How many were changed; fewer than `limit` when nothing is left to do for now.
+    /// - Returns: How many were changed; 0 when nothing is left to do for now. It may be fewer than
+    ///   `limit` when more would hold up other calls.
     func remove(limit: Int) async throws(StoreError) -> Int
 
     /// Whether the last call that could tell found the store working.

@@ -10,6 +10,26 @@ enum StoreOperation: Sendable {
     case unfinished(KeyID?, Int)
     case unknown(KeyID?, Int)
     case remove(Int)
+    /// Copies the file; answered when the copy is whole.
+    case backup(String)
+    /// Cuts the log off.
+    case scrub
+
+    /// Whether it is to change records.
+    var writes: Bool {
+        switch self {
+        case .insert, .replace, .remove: true
+        default: false
+        }
+    }
+
+    /// Whether it is done between transactions.
+    var isApart: Bool {
+        switch self {
+        case .backup, .scrub: true
+        default: false
+        }
+    }
 }
 
 /// What became of a call.
@@ -18,6 +38,7 @@ enum StoreAnswer: Sendable {
     indirect case found(IdempotencyKey?, Timestamp)
     case list([IdempotencyKey])
     case removed(Int)
+    case done
     case failed(StoreError)
 }
 
@@ -39,7 +60,9 @@ struct StoreRequest: Sendable {
 final class CommitQueue: Sendable {
     private let waiting = Mutex(Waiting())
     /// Entered by the store's thread; by others before it begins and after it has ended.
-    private let records: Mutex<Records?>
+    private let file: Mutex<StoreFile?>
+    /// Who waits for the backup that is under way.
+    private let backup = Mutex<StoreRequest?>(nil)
     private let counts = Mutex(StoreStatistics())
     private let works = Atomic<Bool>(true)
     private let options: SQLiteStore.Options
@@ -49,8 +72,8 @@ final class CommitQueue: Sendable {
         var isClosed = false
     }
 
-    init(_ records: sending Records, _ options: SQLiteStore.Options) {
-        self.records = Mutex(records)
+    init(_ file: sending StoreFile, _ options: SQLiteStore.Options) {
+        self.file = Mutex(file)
         self.options = options
     }
 
@@ -82,12 +105,15 @@ final class CommitQueue: Sendable {
 
     /// Closes the file, once the thread has ended.
     func end() {
-        records.withLock { records in
-            _ = try? records?.transaction { () throws(StoreError) in
-                try records?.finish()
+        file.withLock { file in
+            if let open = file, open.obstacle == nil {
+                _ = try? open.records.transaction { () throws(StoreError) in
+                    try open.records.finish()
+                }
             }
-            records = nil
+            file = nil
         }
+        endBackup(.failed(StoreError(.unavailable, "the store was closed")))
     }
 
     /// Commits everything that waits, and answers it.
@@ -95,12 +121,77 @@ final class CommitQueue: Sendable {
         var batch: [StoreRequest] = []
         while true {
             waiting.withLock { swap(&$0.requests, &batch) }
-            guard !batch.isEmpty else { return }
-            let answers = carryOut(batch)
-            options.deliver {
-                for index in batch.indices { batch[index].answer(answers[index]) }
+            let isClosed = waiting.withLock { $0.isClosed }
+            guard !batch.isEmpty || (isBackingUp && !isClosed) else { return }
+            var apart: [StoreRequest] = []
+            if batch.contains(where: \.operation.isApart) {
+                apart = batch.filter(\.operation.isApart)
+                batch.removeAll(where: \.operation.isApart)
             }
-            batch.removeAll(keepingCapacity: true)
+            if !batch.isEmpty {
+                let answers = carryOut(batch)
+                options.deliver {
+                    for index in batch.indices { batch[index].answer(answers[index]) }
+                }
+                batch.removeAll(keepingCapacity: true)
+                tend()
+            }
+            for request in apart { carryOut(request) }
+            if isBackingUp { continueBackup() }
+        }
+    }
+
+    private var isBackingUp: Bool { backup.withLock { $0 != nil } }
+
+    /// Does what is due between transactions, once nobody waits for the last one.
+    private func tend() {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let failure = inFile { file throws(StoreError) in try file.tend() }
+        if failure != nil { works.store(false, ordering: .relaxed) }
+        counts.withLock { counts in
+            counts.busySeconds += (clock.now - start) / .seconds(1)
+            counts.failures += failure == nil ? 0 : 1
+            counts.lastError = failure ?? counts.lastError
+        }
+    }
+
+    private func carryOut(_ request: StoreRequest) {
+        if case .backup(let path) = request.operation {
+            let failure = inFile { file throws(StoreError) in try file.beginBackup(to: path) }
+            if let failure { return request.answer(.failed(failure)) }
+            return backup.withLock { $0 = request }
+        }
+        let failure = inFile { file throws(StoreError) in try file.log.empty() }
+        request.answer(failure.map { .failed($0) } ?? .done)
+    }
+
+    private func continueBackup() {
+        var isDone = false
+        let failure = inFile { file throws(StoreError) in isDone = try file.continueBackup() }
+        if let failure { return endBackup(.failed(failure)) }
+        if isDone { endBackup(.done) }
+    }
+
+    private func endBackup(_ answer: StoreAnswer) {
+        let request = backup.withLock { backup in
+            defer { backup = nil }
+            return backup
+        }
+        request?.answer(answer)
+    }
+
+    private func inFile(
+        _ body: (StoreFile) throws(StoreError) -> Void
+    ) -> StoreError? {
+        file.withLock { file -> StoreError? in
+            guard let file else { return StoreError(.unavailable, "the store is closed") }
+            do throws(StoreError) {
+                try body(file)
+                return nil
+            } catch {
+                return error
+            }
         }
     }
 
@@ -108,14 +199,15 @@ final class CommitQueue: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         var tally = Tally()
-        let answers = records.withLock { records -> [StoreAnswer] in
-            guard let records else { preconditionFailure("a transaction after the end") }
+        let answers = file.withLock { file -> [StoreAnswer] in
+            guard let file else { preconditionFailure("a transaction after the end") }
+            if batch.contains(where: \.operation.writes) { tally.obstacle = file.obstacle }
             do throws(StoreError) {
-                return try records.transaction { () throws(StoreError) in
+                return try file.records.transaction { () throws(StoreError) in
                     var answers: [StoreAnswer] = []
                     answers.reserveCapacity(batch.count)
                     for request in batch {
-                        answers.append(try attempt(request.operation, records, &tally))
+                        answers.append(try attempt(request.operation, file, &tally))
                     }
                     return answers
                 }
@@ -130,13 +222,14 @@ final class CommitQueue: Sendable {
 
     /// Carries a call out. An error that left no trace in the transaction is the call's alone.
     private func attempt(
-        _ operation: StoreOperation, _ records: Records, _ tally: inout Tally
+        _ operation: StoreOperation, _ file: StoreFile, _ tally: inout Tally
     ) throws(StoreError) -> StoreAnswer {
-        let state = records.state
+        let state = file.records.state
         do throws(StoreError) {
-            return try carryOut(operation, records, &tally)
+            if operation.writes, let obstacle = tally.obstacle { throw obstacle }
+            return try carryOut(operation, file, &tally)
         } catch {
-            guard records.state == state else { throw error }
+            guard file.records.state == state else { throw error }
             tally.refused = error
             tally.refusals += 1
             return .failed(error)
@@ -144,8 +237,9 @@ final class CommitQueue: Sendable {
     }
 
     private func carryOut(
-        _ operation: StoreOperation, _ records: Records, _ tally: inout Tally
+        _ operation: StoreOperation, _ file: StoreFile, _ tally: inout Tally
     ) throws(StoreError) -> StoreAnswer {
+        let records = file.records
         let now = options.now()
         switch operation {
         case .insert(let key):
@@ -173,7 +267,9 @@ final class CommitQueue: Sendable {
             tally.rows += count
             // After a failure this write is what finds out whether the store works again.
             if try records.noteUnfinished(isForced: !isAvailable) { tally.rows += 1 }
-            return .removed(count)
+            try file.look()
+            return .removed(count == 0 && file.space.isWanted ? 1 : count)
+        case .backup, .scrub: preconditionFailure("it is not done in a transaction")
         }
     }
 
@@ -191,8 +287,8 @@ final class CommitQueue: Sendable {
             counts.reads += tally.reads
             if tally.rows > 0 { counts.commits += 1 }
         }
-        if tally.failure != nil || tally.rows > 0 {
-            works.store(tally.failure == nil, ordering: .relaxed)
+        if tally.failure != nil || tally.obstacle != nil || tally.rows > 0 {
+            works.store(tally.failure == nil && tally.obstacle == nil, ordering: .relaxed)
         }
     }
 }
@@ -204,4 +300,6 @@ private struct Tally {
     var refusals = 0
     var refused: StoreError?
     var failure: StoreError?
+    /// Why no call may write.
+    var obstacle: StoreError?
 }

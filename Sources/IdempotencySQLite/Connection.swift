@@ -9,11 +9,13 @@ final class Connection {
     let database: OpaquePointer
     /// The file, for messages.
     let path: String
+    /// Which file the log is; 0 before there is one.
+    private var logNumber: UInt64 = 0
 
     /// Opens a database and takes exclusive possession of its file, which is created, readable by
     /// its owner alone, if it does not exist. Nothing in it is changed.
     init(path: String) throws(StoreError) {
-        let name = path.hasPrefix("/") ? path : "./" + path
+        let name = fileName(path)
         try Self.create(name, path)
         var opened: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
@@ -77,6 +79,15 @@ final class Connection {
     /// Whether a transaction is open.
     var isInTransaction: Bool { unsafe sqlite3_get_autocommit(database) == 0 }
 
+    /// Whether the file, or its log, is no longer what its name leads to.
+    var hasMoved: Bool {
+        if unsafe cidempotencysqlite_has_moved(database) != 0 { return true }
+        // SQLite makes the log once, and keeps it until it closes the file.
+        let number = unsafe cidempotencysqlite_log_number(database)
+        if logNumber == 0 { logNumber = number }
+        return number != logNumber
+    }
+
     /// How many rows the last statement changed.
     var changes: Int { Int(unsafe sqlite3_changes(database)) }
 
@@ -109,9 +120,26 @@ extension StoreError {
                     + " another path")
         case SQLITE_CORRUPT:
             self.init(.corrupt, "\(path): damaged: \(message); restore it, or move it away")
-        case SQLITE_FULL: self.init(.full, "\(path): no room left on its disk: \(message)")
+        case SQLITE_FULL:
+            self.init(
+                .full,
+                "\(path): no room left on its disk: \(message); make room there: it then goes on"
+                    + " by itself")
         case SQLITE_READONLY, SQLITE_PERM:
-            self.init(.readOnly, "\(path): it cannot be written: \(message)")
+            self.init(
+                .readOnly,
+                "\(path): it cannot be written: \(message); let this process write the file, its"
+                    + " -wal file and their directory")
+        case SQLITE_CANTOPEN:
+            self.init(
+                .unavailable,
+                "\(path): it, or its -wal file, cannot be opened: \(message); let this process"
+                    + " read and write both and their directory")
+        case SQLITE_IOERR:
+            self.init(
+                .unavailable,
+                "\(path): its disk failed: \(message); see the kernel's log; when the disk works"
+                    + " again, it goes on by itself")
         case SQLITE_TOOBIG: self.init(.tooLarge, "\(path): \(message)")
         default: self.init(.unavailable, "\(path): \(message)")
         }

@@ -15,12 +15,18 @@ final class Records {
     private var noted: Int64?
     private var newest: Int64 = 0
 
+    private var reaper: ReapingPace
     private let begin, commit, rollback: Statement
     private let due, mark: Statement
 
-    /// - Parameter unindexed: How many changes of the identities' index are kept in memory.
-    init(_ connection: Connection, unindexed: Int) throws(StoreError) {
+    /// - Parameters:
+    ///   - unindexed: How many changes of the identities' index are kept in memory.
+    ///   - duration: How long one call may take what expired.
+    init(
+        _ connection: Connection, unindexed: Int, reapingFor duration: Duration = .milliseconds(5)
+    ) throws(StoreError) {
         self.connection = connection
+        reaper = ReapingPace(duration)
         let key = try connection.prepare(
             "SELECT value FROM idempotency_store WHERE name = 'identity_key'")
         defer { key.finalize() }
@@ -158,10 +164,12 @@ final class Records {
         try rows.unknown(from: id.map { $0.sequence + 1 } ?? 0, limit: limit)
     }
 
-    /// Turns what expired into tombstones and removes those whose time is over.
+    /// Turns what expired into tombstones and removes those whose time is over; not more than
+    /// can be done in the time that there is for it.
     func remove(at now: Timestamp, limit: Int) throws(StoreError) -> Int {
+        let start = ContinuousClock.now
         var count = 0
-        for (sequence, gone) in try expired(at: now, limit: limit) {
+        for (sequence, gone) in try expired(at: now, limit: min(limit, reaper.size)) {
             if let gone {
                 try rows.remove(sequence)
                 index.remove(gone)
@@ -170,6 +178,8 @@ final class Records {
             }
             count += 1
         }
+        try index.settle()
+        reaper.note(count, in: ContinuousClock.now - start)
         return count
     }
 

@@ -26,8 +26,13 @@ public final class SQLiteStore: IdempotencyStore {
         /// Bytes of the file that are kept in memory. The kernel keeps more; SQLite walks through
         /// all of its own at commits that split a page.
         public var cacheBytes = 16 << 20
-        /// After how many pages of 4 KiB the write-ahead log is carried over into the file.
-        public var checkpointPages = 16_384
+        /// After how many pages of 4 KiB the write-ahead log is carried over into the file, while
+        /// all calls wait.
+        public var checkpointPages = 1024
+        /// How long all calls may wait while records expire, or while the file shrinks.
+        public var maintenance = Duration.milliseconds(8)
+        /// Whether what is deleted is overwritten with zeroes, in the file's free pages too.
+        public var erasesDeleted = true
         /// How many changes of the identities' index are kept in memory, where 40 bytes each are
         /// taken; twice as many rows are read at start.
         public var unindexed = 16_384
@@ -42,6 +47,10 @@ public final class SQLiteStore: IdempotencyStore {
 
     private let queue: CommitQueue
     private let thread: StoreThread
+    /// Whether the file shrinks when many records are gone. One that was made before this store
+    /// could do so stays as large as it ever was, until `PRAGMA auto_vacuum = INCREMENTAL; VACUUM;`
+    /// is run on it while nobody else uses it.
+    public let canShrink: Bool
 
     /// Opens the file at `path`, or makes it, and takes possession of it.
     ///
@@ -54,10 +63,13 @@ public final class SQLiteStore: IdempotencyStore {
         let connection = try Connection(path: path)
         try connection.run("PRAGMA cache_size = -\(max(1, options.cacheBytes >> 10))")
         try connection.run("PRAGMA temp_store = MEMORY")
-        try connection.run("PRAGMA wal_autocheckpoint = \(options.checkpointPages)")
+        try connection.run("PRAGMA secure_delete = \(options.erasesDeleted ? "ON" : "OFF")")
+        // Beyond it the log's file is cut off when it begins anew.
+        try connection.run("PRAGMA journal_size_limit = \(options.checkpointPages * 8192)")
         try Schema.prepare(connection, durability: options.durability)
-        let queue = CommitQueue(
-            try Records(connection, unindexed: options.unindexed), options)
+        let file = try StoreFile(connection, options)
+        canShrink = file.space.isIncremental
+        let queue = CommitQueue(file, options)
         thread = try StoreThread { queue.commit() }
         self.queue = queue
     }
@@ -134,12 +146,39 @@ public final class SQLiteStore: IdempotencyStore {
         return keys
     }
 
-    /// Takes what expired.
+    /// Takes what expired, and gives back what room the file no longer needs: more than 0 as long
+    /// as there is more to do of either.
     public func remove(limit: Int) async throws(StoreError) -> Int {
         guard case .removed(let count) = try await submit(.remove(limit)) else {
             preconditionFailure("a removal was answered otherwise")
         }
         return count
+    }
+
+    /// Copies the store to a file of that name, which must not exist, while calls go on.
+    ///
+    /// The copy is a store as it would be found after a sudden end at the moment at which the
+    /// function returns, more or less. Memory does not grow with its size.
+    ///
+    /// - Throws: If the copy could not be made; nothing is left of it then.
+    public func backup(to path: String) async throws(StoreError) {
+        try await attempt(.backup(path), "a backup")
+        let outcome = PublishedBackup(path)
+        try await outcome.wait()
+    }
+
+    /// Removes the last traces of what was overwritten or deleted before: they are in neither
+    /// file of the database when it returns.
+    public func scrub() async throws(StoreError) {
+        try await attempt(.scrub, "a scrub")
+    }
+
+    private func attempt(
+        _ operation: StoreOperation, _ what: String
+    ) async throws(StoreError) {
+        guard case .done = try await submit(operation) else {
+            preconditionFailure("\(what) was answered otherwise")
+        }
     }
 
     private func lookup(_ operation: StoreOperation) async throws(StoreError) -> Lookup {

@@ -66,8 +66,13 @@ enum Schema {
         throws(StoreError)
     {
         let version = try recognise(connection)
+        // It takes effect in an empty file alone.
+        try connection.run("PRAGMA auto_vacuum = INCREMENTAL")
         try connection.run("PRAGMA journal_mode = WAL")
         try connection.run("PRAGMA synchronous = \(durability.rawValue)")
+        // The log's end may be a commit that failed in an earlier process: in the kernel's memory,
+        // and not on the disk. Nothing may be appended to it.
+        try connection.run("PRAGMA wal_checkpoint(TRUNCATE)")
         for next in Int(version)..<migrations.count {
             try connection.run(
                 """

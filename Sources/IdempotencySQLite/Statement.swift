@@ -30,6 +30,12 @@ struct Statement {
         reset()
     }
 
+    /// The one number that the statement gives; 0 if it gives none.
+    func number() throws(StoreError) -> Int64 {
+        defer { reset() }
+        return try step() ? integer(0) : 0
+    }
+
     func reset() { unsafe sqlite3_reset(pointer) }
 
     func finalize() { unsafe sqlite3_finalize(pointer) }

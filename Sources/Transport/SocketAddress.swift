@@ -62,6 +62,24 @@ package enum SocketAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// A blocking stream socket that is connected to it, the caller's to close; -1 with `errno`
+    /// set if nobody takes the connection.
+    package func connected() -> Int32 {
+        let connected = unsafe withBinary { family, binary, length in
+            let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+            let descriptor = socket(family, kind, 0)
+            guard descriptor >= 0, unsafe connect(descriptor, binary, length) != 0 else {
+                return descriptor
+            }
+            let cause = errno
+            close(descriptor)
+            errno = cause
+            return -1
+        }
+        if connected == nil { errno = EINVAL }
+        return connected ?? -1
+    }
+
     /// Calls `body` with the binary form.
     /// - Returns: nil for a host that is no address, or a path too long for the kernel.
     func withBinary<Result>(

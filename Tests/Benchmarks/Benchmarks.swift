@@ -3,11 +3,12 @@ import Glibc
 /// Compares the gateway with nginx; with the argument `origin` it is the upstream behind both.
 @main
 struct Benchmarks {
-    static func main() {
+    static func main() async {
         raiseDescriptorLimit()
         let arguments = Array(CommandLine.arguments.dropFirst())
         do {
             if arguments == ["origin"] { return try Origin().run() }
+            if arguments.first == "reaper" { return try await reaper(arguments.dropFirst()) }
             if arguments.contains("--help") { return print(Options.usage) }
             let report = try compare(Options(arguments))
             exit(report.isSound ? 0 : 1)
@@ -15,6 +16,11 @@ struct Benchmarks {
             complain("\(error)")
             exit(2)
         }
+    }
+
+    private static func reaper(_ arguments: ArraySlice<String>) async throws {
+        if arguments.contains("--help") { return print(ReaperBenchmark.usage) }
+        try await ReaperBenchmark(Array(arguments)).run()
     }
 
     private static func compare(_ options: Options) throws -> Report {

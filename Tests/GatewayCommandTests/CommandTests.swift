@@ -15,6 +15,12 @@ import Testing
                 ["demo", "--keys=1", "--requests", "2", "--connections", "3"],
                 .demo(DemoOptions(requests: 2, keys: 1, connections: 3))
             ),
+            (["backup", "a.db"], .backup(BackupOptions(path: "a.db"))),
+            (
+                ["backup", "/b", "--config", "c.json"],
+                .backup(BackupOptions(path: "/b", config: "c.json"))
+            ),
+            (["backup", "--help"], .help(.backup)),
             (["version"], .version), (["--version"], .version),
             (["help"], .help(nil)), (["--help"], .help(nil)), (["-h"], .help(nil)),
             (["help", "serve"], .help(.serve)), (["serve", "-h"], .help(.serve)),
@@ -47,6 +53,9 @@ import Testing
                 ["demo", "--connections=many"],
                 "--connections: expected a whole number from 1 to 10000, found \"many\"", .demo
             ),
+            (["backup"], "expected the PATH of the copy", .backup),
+            (["backup", "--config", "x"], "expected the PATH of the copy", .backup),
+            (["backup", "a", "b"], "unexpected argument \"b\"", .backup),
             (["version", "now"], "unexpected argument \"now\"", .version),
             (["help", "serv"], "unknown command \"serv\"; did you mean \"serve\"?", nil),
             (["help", "serve", "check"], "unexpected argument \"check\"", .help),

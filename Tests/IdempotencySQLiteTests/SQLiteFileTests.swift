@@ -103,3 +103,26 @@ struct SQLiteFileTests {
         }
     }
 }
+
+extension SQLiteFileTests {
+    /// Nothing that is written to a file without a name survives.
+    @Test(arguments: ["", "-wal"])
+    func `a file that is moved away takes nothing until it is back`(_ suffix: String) async throws {
+        try await withFile { path in
+            let store = try SQLiteStore(path: path)
+            let service = IdempotencyKeyService(store: store)
+            _ = try await service.create(.sample("a"), policy: KeyPolicy())
+            #expect(rename(path + suffix, path + ".away") == 0)
+            let error = await #expect(throws: StoreError.self) {
+                try await service.create(.sample("b"), policy: KeyPolicy())
+            }
+            #expect(error?.reason == .unavailable)
+            #expect(error?.detail.contains(path) == true)
+            #expect(!store.isAvailable)
+            #expect(rename(path + ".away", path + suffix) == 0)
+            try await service.reap()
+            #expect(store.isAvailable)
+            _ = try await service.create(.sample("b"), policy: KeyPolicy())
+        }
+    }
+}

@@ -3,6 +3,7 @@ enum Command: Sendable, Hashable {
     case serve(ServeOptions)
     case check(CheckOptions)
     case demo(DemoOptions)
+    case backup(BackupOptions)
     case version
     /// Nil for the overview.
     case help(Verb?)
@@ -10,13 +11,14 @@ enum Command: Sendable, Hashable {
 
 /// The first word of a command line.
 enum Verb: String, Sendable, CaseIterable {
-    case serve, check, demo, version, help
+    case serve, check, backup, demo, version, help
 
     /// One line of the overview.
     var summary: String {
         switch self {
         case .serve: "Serve as the configuration says, until SIGTERM"
         case .check: "Print the effective configuration, or all mistakes in it"
+        case .backup: "Copy the running gateway's store to a new file"
         case .demo: "Send retries through a gateway in front of a small backend, and count"
         case .version: "Print the versions of Oncegate and its libraries"
         case .help: "Explain a command"
@@ -123,6 +125,7 @@ extension Command {
         case .serve: return .serve(try options(rest, ServeOptions(), ServeOptions.options, verb))
         case .check: return .check(try options(rest, CheckOptions(), CheckOptions.options, verb))
         case .demo: return .demo(try options(rest, DemoOptions(), DemoOptions.options, verb))
+        case .backup: return .backup(try backup(rest))
         case .version:
             try expectEnd(rest, verb)
             return .version
@@ -131,6 +134,17 @@ extension Command {
             guard let topic = rest.first, !isHelp(topic) else { return .help(nil) }
             return .help(try self.verb(topic))
         }
+    }
+
+    /// The path of the copy is the one argument that is no option.
+    private static func backup(
+        _ arguments: ArraySlice<String>
+    ) throws(UsageError) -> BackupOptions {
+        guard let path = arguments.first, !path.isEmpty, !path.hasPrefix("-") else {
+            throw UsageError(message: "expected the PATH of the copy", verb: .backup)
+        }
+        return try options(
+            arguments.dropFirst(), BackupOptions(path: path), BackupOptions.options, .backup)
     }
 
     private static func isHelp(_ argument: String) -> Bool {

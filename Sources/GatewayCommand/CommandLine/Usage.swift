@@ -6,9 +6,10 @@ enum Usage {
         case nil: overview
         case .serve: text(.serve, ServeOptions.options)
         case .check: text(.check, CheckOptions.options)
+        case .backup: text(.backup, BackupOptions.options, argument: "PATH")
         case .demo: text(.demo, DemoOptions.options)
         case .version: text(.version, [Option<Never>]())
-        case .help: text(.help, [Option<Never>](), argument: " [COMMAND]")
+        case .help: text(.help, [Option<Never>](), argument: "[COMMAND]")
         }
     }
 
@@ -32,13 +33,15 @@ enum Usage {
     }
 
     private static func text<Options>(
-        _ verb: Verb, _ options: [Option<Options>], argument: String = ""
+        _ verb: Verb, _ options: [Option<Options>], argument: String? = nil
     ) -> String {
         let rows =
             options.map { ("--\($0.name) \($0.placeholder)", $0.summary) }
             + [("-h, --help", "print this")]
+        let words =
+            [verb.rawValue] + (argument.map { [$0] } ?? []) + (options.isEmpty ? [] : ["[OPTIONS]"])
         return """
-            usage: oncegate \(verb.rawValue)\(options.isEmpty ? "" : " [OPTIONS]")\(argument)
+            usage: oncegate \(words.joined(separator: " "))
 
             \(verb.summary).
 

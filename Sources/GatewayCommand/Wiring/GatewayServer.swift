@@ -46,7 +46,15 @@ final class GatewayServer: Sendable {
             log: log, metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
             places: ConnectionLimit(configuration.limits.connections),
-            detached: DetachedTransfers(limit: configuration.limits.detached, metrics))
+            detached: DetachedTransfers(limit: configuration.limits.detached, metrics),
+            backup: { [store] path in
+                do throws(StoreError) {
+                    try await store.backup(to: path)
+                    return nil
+                } catch {
+                    return error
+                }
+            })
         metrics.observe(shared.keys)
         metrics.observe(shared.log)
         metrics.observeProcess(version: Oncegate.version)
@@ -100,6 +108,16 @@ final class GatewayServer: Sendable {
                 shared.log.write(.info, "answers are shared between all callers") {
                     $0.member("route", route.name)
                 }
+            }
+        }
+        if !store.canShrink {
+            let path = shared.configuration.store.path
+            shared.log.write(.info, "the store's file cannot shrink") {
+                $0.member("path", path)
+                $0.member(
+                    "remedy",
+                    "stop the gateway and run: sqlite3 \(path)"
+                        + " 'PRAGMA auto_vacuum = INCREMENTAL; VACUUM;'")
             }
         }
         let descriptors = raiseDescriptorLimit()

@@ -1,4 +1,5 @@
 import Admin
+import Crypto
 import CurlUpstream
 import Gateway
 import HTTP
@@ -19,6 +20,8 @@ struct Shared: Sendable {
     let places: ConnectionLimit
     let probes = ProbeLedger()
     let detached: DetachedTransfers
+    /// Copies the store to a new file; why it failed, if it did.
+    let backup: @Sendable (_ path: String) async -> StoreError?
 }
 
 /// What the end of draining had to cut.
@@ -82,9 +85,9 @@ final class LoopGraph {
         _ descriptor: Int32, isDraining: @escaping @Sendable () -> Bool, on loop: isolated EventLoop
     ) {
         let keys = shared.keys
-        let operations = KeyOperations(
-            keys, access: shared.configuration.adminAccess, log: shared.log
-        ) { [table = shared.table] name in
+        let access = shared.configuration.adminAccess
+        let operations = KeyOperations(keys, access: access, log: shared.log) {
+            [table = shared.table] name in
             table.routes.first { $0.name == name }?.keys?.policy ?? KeyPolicy()
         }
         let handler = AdminHandler([
@@ -95,6 +98,7 @@ final class LoopGraph {
             ]),
             .metrics(shared.metrics),
             operations.resource,
+            .backup(access, copy: shared.backup),
         ])
         let server = HTTPServer(
             handler: handler, options: shared.configuration.serverOptions,
@@ -153,8 +157,14 @@ final class LoopGraph {
             while true {
                 await reactor.sleep(for: .seconds(1))
                 do {
-                    // Small batches, with a pause for everybody else after each.
-                    while try await keys.reap() > 0 { await reactor.sleep(for: .milliseconds(20)) }
+                    // Small batches, with as long a pause for everybody else after each.
+                    var start = reactor.now
+                    while try await keys.reap() > 0 {
+                        let pause = min(
+                            max(reactor.now - start, .milliseconds(2)), .milliseconds(5))
+                        await reactor.sleep(for: pause)
+                        start = reactor.now
+                    }
                 } catch {
                     log.write(.warning, "reaper failed") { $0.member("reason", "\(error)") }
                     await reactor.sleep(for: .seconds(10))

@@ -16,7 +16,12 @@ final class ChildProcess: Sendable {
     private let exit = Monitor<Exit?>(nil)
 
     /// Starts `path` with arguments in a directory.
-    init(_ path: String, _ arguments: [String], in directory: String = "/") throws {
+    ///
+    /// - Parameter environment: Variables beside those of the tests.
+    init(
+        _ path: String, _ arguments: [String], in directory: String = "/",
+        environment: [String: String] = [:]
+    ) throws {
         let out = try Self.pipe()
         let err = try Self.pipe()
         defer {
@@ -45,8 +50,10 @@ final class ChildProcess: Sendable {
         var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) }
         argv.append(nil)
         defer { argv.forEach { free($0) } }
+        var variables = Self.variables(with: environment)
+        defer { variables.forEach { free($0) } }
         var pid = pid_t()
-        let status = posix_spawn(&pid, path, &actions, &attributes, argv, environ)
+        let status = posix_spawn(&pid, path, &actions, &attributes, argv, &variables)
         guard status == 0 else {
             close(out.read)
             close(err.read)
@@ -92,6 +99,18 @@ final class ChildProcess: Sendable {
             waitpid(pid, &status, 0)
             $0 = status & 0x7F == 0 ? .code(status >> 8 & 0xFF) : .signal(status & 0x7F)
         }
+    }
+
+    private static func variables(
+        with more: [String: String]
+    ) -> [UnsafeMutablePointer<CChar>?] {
+        var all: [UnsafeMutablePointer<CChar>?] = []
+        var next = environ
+        while let variable = next.pointee {
+            all.append(strdup(variable))
+            next += 1
+        }
+        return all + more.map { strdup("\($0.key)=\($0.value)") } + [nil]
     }
 
     private static func pipe() throws -> (read: Int32, write: Int32) {

@@ -15,6 +15,10 @@ struct Configuration: Sendable {
     var members: [String: String] = [:]
     /// Members of `store` beside its type; `path` is set unless it is given.
     var store: [String: String] = [:]
+    /// Makes the gateway's calls on files fail.
+    var faults: Faults?
+    /// A command that starts the gateway, with arguments to go before the gateway's path.
+    var launcher: [String] = []
 
     init(_ change: (inout Configuration) -> Void = { _ in }) { change(&self) }
 

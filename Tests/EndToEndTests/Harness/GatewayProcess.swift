@@ -29,7 +29,8 @@ final class GatewayProcess {
         self.upstreamURL = upstreamURL
         directory = try TemporaryDirectory()
         (process, port, adminPort) = try Self.start(
-            configuration.text(upstreamURL: upstreamURL, directory: directory.path), in: directory)
+            configuration.text(upstreamURL: upstreamURL, directory: directory.path), configuration,
+            in: directory)
     }
 
     /// Starts it again after it ended, on the same database and the same ports.
@@ -37,7 +38,8 @@ final class GatewayProcess {
         try process.waitForExit()
         let text = (configuration ?? self.configuration).text(
             upstreamURL: upstreamURL, directory: directory.path, port: port, adminPort: adminPort)
-        (process, port, adminPort) = try Self.start(text, in: directory)
+        (process, port, adminPort) = try Self.start(
+            text, configuration ?? self.configuration, in: directory)
         wasEnded = false
     }
 
@@ -69,11 +71,13 @@ final class GatewayProcess {
     }
 
     private static func start(
-        _ text: String, in directory: TemporaryDirectory
+        _ text: String, _ configuration: Configuration, in directory: TemporaryDirectory
     ) throws -> (ChildProcess, UInt16, UInt16) {
         let file = try directory.write("gateway.json", text)
+        let words = configuration.launcher + [binary, "serve", "--config", file]
         let process = try ChildProcess(
-            binary, ["serve", "--config", file], in: directory.path)
+            words[0], Array(words.dropFirst()), in: directory.path,
+            environment: configuration.faults?.environment ?? [:])
         var port: UInt16?
         var adminPort: UInt16?
         let ports = try process.errors.first("its listeners") { line -> (UInt16, UInt16)? in
@@ -90,9 +94,10 @@ final class GatewayProcess {
 
 /// Runs the binary with arguments until it ends by itself.
 func runOncegate(
-    _ arguments: [String], in directory: String = "/"
+    _ arguments: [String], in directory: String = "/", environment: [String: String] = [:]
 ) throws -> (exit: ChildProcess.Exit, output: String, errors: String) {
-    let process = try ChildProcess(GatewayProcess.binary, arguments, in: directory)
+    let process = try ChildProcess(
+        GatewayProcess.binary, arguments, in: directory, environment: environment)
     let exit = try process.waitForExit()
     return (
         exit, try process.output.complete().joined(separator: "\n"),

@@ -50,6 +50,16 @@ final class Site {
         try RawClient(gateway.adminPort).exchange(.get(target))
     }
 
+    /// Changes something through the admin listener.
+    func admin(post target: String, _ body: String, token: String?) throws -> WireResponse {
+        try RawClient(gateway.adminPort).exchange(
+            Call {
+                $0.target = target
+                $0.authorization = token.map { "Bearer \($0)" }
+                $0.body = body
+            })
+    }
+
     /// Asks the admin listener again until the answer's text `isWanted`.
     func pollAdmin(_ target: String, until isWanted: (String) -> Bool) throws -> WireResponse {
         let deadline = Deadline()
