@@ -68,7 +68,10 @@ let package = Package(
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON"]),
         tests(
             "GatewayTests",
-            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "TestSupport"]),
+            [
+                "Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Compression", "Crypto",
+                "TestSupport",
+            ]),
         tests("HTTPTests", ["HTTP"]),
         tests("HouseTests", []),
         tests("JSONTests", ["JSON", "TestSupport"]),

@@ -201,10 +201,11 @@ extension KeyedRequestHandler {
     }
 
     /// Refuses, or forwards without protection, as the route says. Those who waited for a claim
-    /// that failed are always refused: their request is being forwarded already.
+    /// that failed are always refused: their request is being forwarded already. So are those
+    /// whose record is there and cannot be read: it may have been executed.
     private func withoutStore(_ call: KeyedCall, _ error: StoreError) async throws {
         note(error, call)
-        guard case .pass = rules.storeDown else {
+        guard case .pass = rules.storeDown, error.reason != .corrupt, error.reason != .newer else {
             return try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
         }
         var relayed = Relay.Call(

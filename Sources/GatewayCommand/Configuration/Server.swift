@@ -53,6 +53,11 @@ extension Configuration {
         var durability = Durability.full
         /// Bytes of finished replies that are kept ready in memory.
         var cache = 64 << 20
+        /// Stored bodies longer than this are compressed; nil compresses none.
+        var compressAbove: Int?
+        /// What answers are encrypted with: the first one writes, all of them read. None writes
+        /// them as they are.
+        var encryptionKeys: [Secret] = []
 
         static var members: [Member<Store>] {
             [
@@ -60,7 +65,8 @@ extension Configuration {
                 Member("path", \.path, .plain("the path of a file")),
                 Member("durability", \.durability, .word()),
                 Member("cache", \.cache, .size(0...(1 << 40))),
-                .unsupported("encryption_key", except: .null),
+                Member("compress_above", \.compressAbove, .or("none", .size(0...(1 << 30)))),
+                Member("encryption_key", \.encryptionKeys, .encryptionKeys),
                 .unsupported("url", except: .null, isPrinted: false),
                 .unsupported("connections", except: .null, isPrinted: false),
             ]

@@ -36,7 +36,9 @@ final class GatewayServer: Sendable {
         let metrics = Metrics()
         shared = Shared(
             configuration: configuration, table: table,
-            keys: IdempotencyKeyService(store: store, options: options),
+            keys: IdempotencyKeyService(
+                store: CodedStore(store, coding: configuration.store.replyCoding),
+                options: options),
             log: configuration.log.open(), metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
             places: ConnectionLimit(configuration.limits.connections))

@@ -1,3 +1,4 @@
+import Crypto
 import CurlUpstream
 import Gateway
 import HTTP
@@ -166,6 +167,13 @@ extension Configuration.Store {
         options.durability = durability == .full ? .full : .normal
         options.deliver = { resumeAll in EventLoop.coalescingWakeups(resumeAll) }
         return try SQLiteStore(path: path, options: options)
+    }
+
+    /// How answers are written down.
+    var replyCoding: any ReplyCoding {
+        SealedReplies(
+            compressAbove: compressAbove,
+            keys: encryptionKeys.compactMap { SealingKey(hexadecimal: $0.value) })
     }
 }
 
