@@ -20,12 +20,15 @@ package final class GatewayHandler: Handler {
     ///   - timers: This loop's timers.
     ///   - log: Gets an access line for each request, where those are on.
     ///   - metrics: Made for the same table.
+    ///   - spool: Where this loop puts keyed bodies that are too long for memory; nil keeps them
+    ///     there.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
-        timers: any Timers, log: Log, metrics: GatewayMetrics
+        timers: any Timers, log: Log, metrics: GatewayMetrics, spool: (any BodySpool)? = nil
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
-        let services = LoopServices(keys: keys, timers: timers, log: log, metrics: metrics)
+        let services = LoopServices(
+            keys: keys, timers: timers, log: log, metrics: metrics, spool: spool)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],

@@ -7,9 +7,15 @@ final class LoopServices {
     let timers: any Timers
     let log: Log
     let metrics: GatewayMetrics
+    /// Nil keeps bodies in memory.
+    let spool: (any BodySpool)?
     let identities = IdentityReader()
 
-    init(keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics) {
+    init(
+        keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics,
+        spool: (any BodySpool)?
+    ) {
+        self.spool = spool
         self.keys = keys
         self.timers = timers
         self.log = log

@@ -78,6 +78,15 @@ extension Problem {
             executed: .no, retryAfter: 1)
     }
 
+    /// There is no room for the body.
+    static var spoolUnavailable: Problem {
+        Problem(
+            .storeUnavailable, 503,
+            "There is no room for the request body now, so the request was not forwarded. Send it "
+                + "again later, with the same key.",
+            executed: .no, retryAfter: 1)
+    }
+
     /// A key is asked for, and there is none.
     static func keyMissing(_ header: FieldName) -> Problem {
         Problem(

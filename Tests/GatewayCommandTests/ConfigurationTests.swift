@@ -125,7 +125,8 @@ private func messages(_ text: String) -> [String] {
         let effective = try #require(read(whole).effective)
         // Beside the contract's members there are our own, and where stages may be left to a backend.
         let ours = [
-            "/store/cache", "/store/compress_above", "/routes/0/idempotency/backend_stages",
+            "/spool", "/store/cache", "/store/compress_above",
+            "/routes/0/idempotency/backend_stages",
         ].map { JSONPointer($0)! }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))

@@ -29,6 +29,7 @@ import Testing
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
         host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
+        spool: (any BodySpool)? = nil,
         log: Log = Log(level: .error, access: false, to: -1, accessTo: -1)
     ) throws {
         self.log = log
@@ -45,7 +46,7 @@ import Testing
         keys = IdempotencyKeyService(store: store, now: { clock.now })
         gateway = GatewayHandler(
             table: table, clients: [upstream], keys: keys, timers: timers, log: log,
-            metrics: GatewayMetrics(metrics, table: table))
+            metrics: GatewayMetrics(metrics, table: table), spool: spool)
     }
 
     /// Sends a request and returns the answer.

@@ -47,10 +47,11 @@ final class Execution {
         let outgoing = UpstreamRequest(
             method: head.method, target: handler.route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream),
-            body: head.framing == .none ? .none : .whole(call.body))
+            body: head.framing == .none ? .none : call.body.outgoing)
         do throws(UpstreamError) {
             let exchange = try await handler.client.exchange(outgoing)
             defer { exchange.cancel() }
+            call.body.startUpload(to: exchange, log: handler.services.log)
             return .answer(try await receive(from: exchange))
         } catch {
             return .failure(error)
@@ -64,7 +65,7 @@ final class Execution {
         let head = try await finalHead(of: exchange)
         do throws(UpstreamError) {
             var answer = ReceivedAnswer(head, handler.rules)
-            var body = RecordedBody(limit: handler.rules.responseLimit)
+            var body = RecordedBody(limit: handler.rules.responseLimit, head.framing)
             let heldLimit = handler.rules.streams ? 0 : min(body.limit, Self.heldLimit)
             if heldLimit == 0 || head.framing.isLonger(than: heldLimit) {
                 await downstream.begin(answer)

@@ -7,12 +7,12 @@ final class KeyedCall {
     let path: DecodedPath?
     let key: ClientKey
     /// The whole body.
-    let body: ArraySlice<UInt8>
+    let body: KeyedBody
     let writer: any ResponseWriter
     let account: RequestAccount
 
     init(
-        _ request: Request, _ path: DecodedPath?, _ key: ClientKey, body: ArraySlice<UInt8>,
+        _ request: Request, _ path: DecodedPath?, _ key: ClientKey, body: KeyedBody,
         _ writer: any ResponseWriter, _ account: RequestAccount
     ) {
         self.request = request

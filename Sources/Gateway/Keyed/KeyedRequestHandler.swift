@@ -55,10 +55,11 @@ final class KeyedRequestHandler {
                     Relay.Call(request: request, path: path, writer: writer, account: account))
             }
         }
-        let body: ArraySlice<UInt8>
+        let body: KeyedBody
         do {
             body = try await readBody(of: request, account)
         } catch {
+            if case .spool(let error) = error { return try await refuse(error, writer, account) }
             guard let problem = error.problem else { throw error.downstream }
             return try await refuse(problem, writer, account)
         }
@@ -228,6 +229,18 @@ extension KeyedRequestHandler {
             line.member("route", route.name)
             line.member("detail", error.description)
         }
+    }
+
+    /// Refuses a request whose body there is no room for.
+    private func refuse(
+        _ error: BodySpoolError, _ writer: any ResponseWriter, _ account: RequestAccount
+    ) async throws(DownstreamError) {
+        services.log.write(.error, "request body not kept") { line in
+            line.member("route", route.name)
+            line.member("detail", error.detail)
+        }
+        let problem = Problem.spoolUnavailable
+        try await writer.respond(problem: problem, problem.head, as: .storeUnavailable, account)
     }
 
     private func refuse(

@@ -78,9 +78,16 @@ struct RecordedBody {
     private(set) var bytes: [UInt8] = []
     private var isKept = true
 
-    init(limit: Int) {
+    /// - Parameter framing: How the body comes; one of known length gets as much room, no more.
+    init(limit: Int, _ framing: BodyFraming) {
         self.limit = limit
+        if case .length(let length) = framing, length <= UInt64(limit), length > Self.smallest {
+            bytes.reserveCapacity(Int(length))
+        }
     }
+
+    /// Shorter ones mostly come in one chunk, which is taken as it is.
+    private static let smallest: UInt64 = 64 << 10
 
     /// The number of bytes held.
     var count: Int { bytes.count }
@@ -93,7 +100,7 @@ struct RecordedBody {
         if bytes.count + chunk.count > limit {
             isKept = false
             bytes = []
-        } else if bytes.isEmpty {
+        } else if bytes.capacity == 0 {
             bytes = Array(chunk)
         } else {
             bytes += chunk

@@ -73,6 +73,21 @@ extension Configuration {
         }
     }
 
+    /// Where keyed requests' bodies wait that are too long for memory.
+    struct Spool: Section {
+        /// Nil for the directory of the store's file.
+        var directory: String?
+        /// Bytes of all of them together.
+        var limit = 1 << 30
+
+        static var members: [Member<Spool>] {
+            [
+                Member("directory", \.directory, .orNull(.plain("the path of a directory"))),
+                Member("limit", \.limit, .size((64 << 10)...(1 << 50))),
+            ]
+        }
+    }
+
     /// What is logged.
     struct Log: Section {
         /// From the most talkative to the most silent.

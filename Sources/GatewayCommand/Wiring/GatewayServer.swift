@@ -25,6 +25,7 @@ final class GatewayServer: Sendable {
     /// Opens the store and starts the loops' threads; nothing listens yet. It blocks.
     init(_ configuration: Configuration) throws(StartError) {
         let table = try configuration.routingTable()
+        let spool = try configuration.openSpool()
         do throws(StoreError) {
             store = try configuration.store.open()
         } catch {
@@ -41,7 +42,7 @@ final class GatewayServer: Sendable {
                 options: options),
             log: configuration.log.open(), metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
-            places: ConnectionLimit(configuration.limits.connections))
+            places: ConnectionLimit(configuration.limits.connections), spool: spool)
         metrics.observe(shared.keys)
         metrics.observe(shared.log)
         metrics.observeProcess(version: Oncegate.version)

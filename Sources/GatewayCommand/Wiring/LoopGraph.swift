@@ -17,6 +17,7 @@ struct Shared: Sendable {
     let metrics: Metrics
     let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
+    let spool: SpoolSpace
 }
 
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
@@ -37,7 +38,8 @@ final class LoopGraph {
         }
         let handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
-            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics)
+            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
+            spool: FileSpool(shared.spool))
         var options = shared.configuration.serverOptions
         let log = shared.log
         options.onRefusal = { status, reason, downstream in

@@ -62,6 +62,18 @@ extension Configuration {
         return options
     }
 
+    /// The room for long bodies.
+    func openSpool() throws(StartError) -> SpoolSpace {
+        let path = store.path
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : path[..<$0] }
+        do throws(SpoolError) {
+            return try SpoolSpace(
+                directory: spool.directory ?? String(parent ?? "."), limit: spool.limit)
+        } catch {
+            throw StartError("\(error); name another directory in spool.directory")
+        }
+    }
+
     /// How many event loops there are to be.
     var loopCount: Int { threads ?? processorCount() }
 }
