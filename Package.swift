@@ -82,6 +82,10 @@ let package = Package(
             exclude: ["Corpus"],
             swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
         .executableTarget(
+            name: "FuzzFingerprint", dependencies: ["Compression", "Crypto", "Gateway", "JSON"],
+            path: "Tests/Fuzzing/Fingerprint", exclude: ["Corpus"],
+            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
+        .executableTarget(
             name: "Benchmarks", dependencies: ["JSON"], path: "Tests/Benchmarks",
             swiftSettings: testSettings),
         tests("IdempotencyTests", ["Idempotency", "TestSupport"]),
