@@ -160,13 +160,14 @@ import Testing
 
     @Test func `slow readers of a long replay share its bytes`() throws {
         try Site.run { site in
-            let size = 1 << 20
+            // More than the kernel takes in for a connection whose client does not read.
+            let size = 7 << 20
             site.origin.answer("/orders", 201, [], String(repeating: "a", count: size))
             expectExecuted(try site.send(Call(key: "k")))
             _ = try site.send(Call(key: "k"))
             let before = try site.gateway.process.memory("VmRSS")
             var clients: [RawClient] = []
-            for _ in 0..<200 {
+            for _ in 0..<50 {
                 let client = try site.connect(receiveBuffer: 4096)
                 try client.send(Call(key: "k"))
                 clients.append(client)
@@ -176,7 +177,7 @@ import Testing
             }
             let held = try site.gateway.process.memory("VmRSS")
             #expect(held - before < 24 << 10, "\(before) KiB became \(held) KiB")
-            for client in clients.prefix(3) {
+            for client in clients.prefix(2) {
                 #expect(try client.bytes(size).allSatisfy { $0 == 0x61 })
             }
         }
