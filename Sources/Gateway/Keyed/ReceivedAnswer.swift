@@ -92,8 +92,16 @@ struct RecordedBody {
     /// The number of bytes held.
     var count: Int { bytes.count }
 
-    /// The bytes; nil when there were too many.
-    var kept: [UInt8]? { isKept ? bytes : nil }
+    /// The bytes, in an array that is hardly longer than they are, since it may be kept for days;
+    /// nil when there were too many.
+    var kept: [UInt8]? {
+        guard isKept else { return nil }
+        guard bytes.capacity > bytes.count + bytes.count / 4 + 64 else { return bytes }
+        var exact: [UInt8] = []
+        exact.reserveCapacity(bytes.count)
+        exact += bytes
+        return exact
+    }
 
     mutating func append(_ chunk: ArraySlice<UInt8>) {
         guard isKept else { return }
