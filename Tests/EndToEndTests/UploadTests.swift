@@ -118,22 +118,23 @@ import Testing
     func `an upload may take longer than an upstream may be silent`(target: String) throws {
         let impatient = Configuration {
             Self.anySize(&$0)
-            $0.upstream["timeouts"] = #"{"idle": "500ms"}"#
+            $0.upstream["timeouts"] = #"{"idle": "2s"}"#
         }
         try Site.run(impatient) { site in
             site.origin.on(target) { exchange in
-                for _ in 0..<16 {
+                // Four seconds, of which the kernel's buffers hide a fraction of one at the end.
+                for _ in 0..<64 {
                     try exchange.reader.skip(1 << 20, by: Deadline())
-                    exchange.pause(milliseconds: 80)
+                    exchange.pause(milliseconds: 60)
                 }
                 try exchange.execute()
             }
             let client = try site.connect()
             try client.send(
                 "POST \(target) HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nX-Order: k\r\n"
-                    + "Content-Length: \(16 << 20)\r\n\r\n")
-            for _ in 0..<16 { try client.send([UInt8](repeating: 0x61, count: 1 << 20)) }
-            #expect(try client.response().status == 201)
+                    + "Content-Length: \(64 << 20)\r\n\r\n")
+            for _ in 0..<64 { try client.send([UInt8](repeating: 0x61, count: 1 << 20)) }
+            #expect(try client.response(within: .seconds(60)).status == 201)
         }
     }
 

@@ -1,10 +1,10 @@
 import HTTP
 
 /// The boundary of a multipart body.
-enum MultipartBoundary {
+package enum MultipartBoundary {
     /// What a `Content-Type` says separates the parts (RFC 2046 section 5.1.1); nil where it is no
     /// multipart type, or says nothing that can be, or says it twice.
-    static func of(_ contentType: ArraySlice<UInt8>) -> [UInt8]? {
+    package static func of(_ contentType: ArraySlice<UInt8>) -> [UInt8]? {
         guard contentType.count > 10,
             equalsIgnoringCase(contentType.prefix(10), multipart[...])
         else { return nil }

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 import HTTP
 
 /// The digest of a multipart body (RFC 2046 section 5.1) that its boundary takes no part in.
@@ -8,7 +8,7 @@ import HTTP
 /// is kept. Where readers might disagree on where a part ends, the body is malformed, and is to be
 /// compared byte for byte: a boundary that other bytes follow, or that a line feed alone precedes; a
 /// folded line, or one that begins like a boundary; a last part without its end.
-struct MultipartDigest {
+package struct MultipartDigest {
     private enum Place {
         /// In a part's bytes, or before the first part; these begin with the CR LF before them.
         case content
@@ -42,13 +42,13 @@ struct MultipartDigest {
     private static let mostPadding = 64
 
     /// A digest of a body that has not begun.
-    init(boundary: [UInt8]) {
+    package init(boundary: [UInt8]) {
         delimiter = [0x0D, 0x0A, 0x2D, 0x2D] + boundary
         hasher.begin()
     }
 
     /// Takes the body's next bytes.
-    mutating func append(_ bytes: ArraySlice<UInt8>) {
+    package mutating func append(_ bytes: ArraySlice<UInt8>) {
         if place == .malformed { return }
         pending += bytes
         while step() {}
@@ -57,7 +57,7 @@ struct MultipartDigest {
     }
 
     /// The digest of the whole; nil when the body is malformed.
-    mutating func finish() -> Digest? {
+    package mutating func finish() -> Digest? {
         if place == .delimiter, isClosing(pending[...]), skipPadding(2) == pending.count {
             place = .end
             hasher.begin()

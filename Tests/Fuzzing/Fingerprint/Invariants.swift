@@ -1,8 +1,7 @@
 import Compression
 import Crypto
+import Gateway
 import JSON
-
-@testable import Gateway
 
 /// The first byte says what the rest is taken for.
 func check(_ input: [UInt8]) {
