@@ -99,6 +99,16 @@ import Testing
         }
     }
 
+    @Test func `a spool directory that takes no files is told at start`() throws {
+        let directory = try TemporaryDirectory()
+        let text = Configuration { $0.members["spool"] = #"{"directory": "/nowhere"}"# }.text(
+            upstreamURL: "http://127.0.0.1:1", directory: directory.path)
+        let file = try directory.write("gateway.json", text)
+        let (exit, _, errors) = try runOncegate(["serve", "--config", file])
+        #expect(exit == .code(1))
+        #expect(errors.contains("/nowhere") && errors.contains("spool.directory"), "\(errors)")
+    }
+
     @Test func `an early answer gets through while the body is being sent`() throws {
         try Site.run(.init(Self.anySize)) { site in
             site.origin.on("/orders") { exchange in

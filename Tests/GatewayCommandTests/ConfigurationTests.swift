@@ -607,6 +607,21 @@ private func messages(_ text: String) -> [String] {
         #expect(told.first?.contains("beef") == false && told.first?.contains("000") == false)
     }
 
+    @Test func `the spool and the compression of answers can be set`() throws {
+        let plain = try #require(read(document()).configuration)
+        #expect(plain.spool.directory == nil && plain.spool.limit == 1 << 30)
+        #expect(plain.store.compressAbove == nil && plain.store.encryptionKeys.isEmpty)
+        let text = document(
+            top: "\"spool\": {\"directory\": \"/spool\", \"limit\": \"64KiB\"}, "
+                + "\"store\": {\"compress_above\": \"4KiB\"}")
+        let set = try #require(read(text).configuration)
+        #expect(set.spool.directory == "/spool" && set.spool.limit == 64 << 10)
+        #expect(set.store.compressAbove == 4096)
+        #expect(
+            messages(document(top: "\"spool\": {\"limit\": \"1KiB\"}")).first?
+                .hasPrefix("spool.limit: expected a size from \"64KiB\"") == true)
+    }
+
     @Test func `a file that cannot be read is told`() {
         let report = Report.check(CheckOptions(config: "/gone.json"), environment)
         #expect(report.status == 1 && report.output.isEmpty)
