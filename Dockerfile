@@ -14,7 +14,7 @@ COPY Tests Tests
 RUN swift build -c release --static-swift-stdlib --product oncegate
 
 FROM debian:bookworm-slim
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libcurl4 libsqlite3-0 libssl3 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates libbrotli1 libcurl4 libsqlite3-0 libssl3 libzstd1 zlib1g && rm -rf /var/lib/apt/lists/*
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/oncegate
 COPY --from=build /src/.build/release/oncegate /usr/local/bin/oncegate
 USER 10001:10001

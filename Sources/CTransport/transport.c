@@ -1,7 +1,13 @@
 #define _GNU_SOURCE 1
 #include "CTransport.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 int ctransport_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
@@ -34,3 +40,22 @@ void *ctransport_thread_slot(void) { return slot; }
 void ctransport_set_thread_slot(void *value) { slot = value; }
 
 void ctransport_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int ctransport_spool(const char *directory) {
+    int file = open(directory, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+    /* Some file systems have no files without names; old kernels take the flag for a directory. */
+    if (file >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
+    return ctransport_spool_by_name(directory);
+}
+
+int ctransport_spool_by_name(const char *directory) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/.oncegate-spool-XXXXXX", directory);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int file = mkostemp(path, O_CLOEXEC);
+    if (file >= 0) unlink(path);
+    return file;
+}

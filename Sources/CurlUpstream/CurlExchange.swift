@@ -15,6 +15,9 @@ final class CurlExchange: UpstreamExchange {
     /// Whether a byte of the request was handed to the connection.
     private var hasSent = false
     private var isRequestComplete = false
+    /// Whether a streamed body is on its way, and when it came to its end.
+    private var isSendingBody = false
+    private var bodyEnd = Instant(nanoseconds: 0)
     private var isPersistent = false
     private var isOver = false
 
@@ -58,7 +61,10 @@ final class CurlExchange: UpstreamExchange {
             throw error
         }
         client.output.giveBack(bytes)
-        if case .stream = request.body { return true }
+        if case .stream = request.body {
+            isSendingBody = true
+            return true
+        }
         isRequestComplete = true
         // A long wait for the answer is not to hold the body in memory.
         request.body = .none
@@ -67,22 +73,23 @@ final class CurlExchange: UpstreamExchange {
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
         guard !bytes.isEmpty, case .stream(let length) = request.body else { return }
-        guard length == nil else { return try await send(bytes) }
+        guard length == nil else { return try await sendMore(bytes) }
         var chunk: [UInt8] = []
         chunk.reserveCapacity(bytes.count + 16)
         ChunkSerializer.appendSize(bytes.count, to: &chunk)
         chunk.append(contentsOf: bytes)
         ChunkSerializer.appendDataEnd(to: &chunk)
-        try await send(chunk[...])
+        try await sendMore(chunk[...])
     }
 
     func finish(trailers: Fields) async throws(UpstreamError) {
         if case .stream(nil) = request.body {
             var last: [UInt8] = []
             ChunkSerializer.appendEnd(trailers: trailers, to: &last)
-            try await send(last[...])
+            try await sendMore(last[...])
         }
         isRequestComplete = true
+        endBody()
     }
 
     // MARK: The answer
@@ -220,7 +227,25 @@ final class CurlExchange: UpstreamExchange {
 
     // MARK: Waiting and sending
 
-    private func send(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
+    /// Sends more of a streamed body. An upstream that takes no more may have answered already, so
+    /// its connection is left to be read.
+    private func sendMore(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
+        do throws(UpstreamError) {
+            try await send(bytes, isAnswerAwaited: true)
+        } catch {
+            endBody()
+            throw error
+        }
+    }
+
+    private func endBody() {
+        isSendingBody = false
+        bodyEnd = reactor.now
+    }
+
+    private func send(
+        _ bytes: ArraySlice<UInt8>, isAnswerAwaited: Bool = false
+    ) async throws(UpstreamError) {
         var rest = bytes
         while !rest.isEmpty {
             guard !isOver else { throw failure(.cutShort, "the exchange is over") }
@@ -235,7 +260,9 @@ final class CurlExchange: UpstreamExchange {
                 client.multi.resume(connection)
                 try check(wake)
             case .end: throw failure(.cutShort, "the upstream closed")
-            case .failed(let reason): throw failure(.cutShort, reason)
+            case .failed(let reason):
+                guard isAnswerAwaited else { throw failure(.cutShort, reason) }
+                throw UpstreamError(.cutShort, effect: .possible, detail: reason)
             }
         }
     }
@@ -244,7 +271,13 @@ final class CurlExchange: UpstreamExchange {
         guard !isOver, let watch = connection.watch else {
             throw failure(.cutShort, "the exchange was given up")
         }
-        try check(await watch.waitUntilReadable(until: deadline))
+        let started = reactor.now
+        while true {
+            let wake = await watch.waitUntilReadable(until: answerDeadline(started))
+            let isLate = answerDeadline(started).map { $0 <= reactor.now } ?? true
+            if case .timeout = wake, !isLate { continue }
+            return try check(wake)
+        }
     }
 
     private func check(_ wake: Wake) throws(UpstreamError) {
@@ -253,6 +286,14 @@ final class CurlExchange: UpstreamExchange {
         case .timeout: throw failure(.timeout, "the upstream was silent for too long")
         case .cancelled: throw failure(.cutShort, "the exchange was given up")
         }
+    }
+
+    /// Until when an answer's next bytes may come. While a body is on its way nothing is expected,
+    /// and whoever sends it is held to limits of its own; silence counts from the body's end.
+    private func answerDeadline(_ started: Instant) -> Instant? {
+        guard let idle = client.options.idleTimeout else { return totalDeadline }
+        let silent = (isSendingBody ? reactor.now : max(started, bodyEnd)) + idle
+        return totalDeadline.map { min($0, silent) } ?? silent
     }
 
     private var deadline: Instant? {

@@ -8,6 +8,8 @@ final class LoopServices {
     let log: Log
     let metrics: GatewayMetrics
     let detached: DetachedTransfers
+    /// Nil keeps bodies in memory.
+    let spool: (any BodySpool)?
     let identities = IdentityReader()
     let derivedKeys = DerivedKeys()
     let work = OngoingWork()
@@ -16,8 +18,9 @@ final class LoopServices {
 
     init(
         keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics,
-        detached: DetachedTransfers
+        detached: DetachedTransfers, spool: (any BodySpool)?
     ) {
+        self.spool = spool
         self.keys = keys
         self.timers = timers
         self.log = log

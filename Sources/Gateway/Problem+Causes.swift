@@ -79,6 +79,16 @@ extension Problem {
             executed: .unknown, retryAfter: 1)
     }
 
+    /// There is no room for the body, without which nobody can say whether it was sent before.
+    static var spoolUnavailable: Problem {
+        Problem(
+            .storeUnavailable, 503,
+            "There is no room for the request body now, so this request was not forwarded; whether "
+                + "an earlier one with the key was executed cannot be told. Send it again later, "
+                + "with the same key.",
+            executed: .unknown, retryAfter: 1)
+    }
+
     /// No key could be claimed, and another request with the same key was forwarded all the same.
     static var claimedWithoutStore: Problem {
         Problem(

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Crypto
@@ -45,12 +46,5 @@ import Testing
     @Test func `the prefix is the first half of the bytes`() {
         let digest = SHA256Hasher().digest(Array("abc".utf8)[...])
         #expect(digest.prefix == (0xba78_16bf_8f01_cfea, 0x4141_40de_5dae_2223))
-    }
-
-    private func hexadecimal(_ bytes: [UInt8]) -> String {
-        bytes.map { byte in
-            let text = String(byte, radix: 16)
-            return text.count == 1 ? "0" + text : text
-        }.joined()
     }
 }

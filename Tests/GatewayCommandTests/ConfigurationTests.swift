@@ -16,6 +16,9 @@ let environment = Environment(
         }
     })
 
+/// A key that is never to be seen again.
+private let zeros = String(repeating: "0", count: 64)
+
 /// The least that runs, with some of it replaced.
 private func document(
     top: String = "", upstream: String = "", route: String = "", keys: String = "",
@@ -120,10 +123,9 @@ private func messages(_ text: String) -> [String] {
             }
             """
         let effective = try #require(read(whole).effective)
-        // Beside the contract's members there are our own cache and journal, the bound of detached
-        // transfers, and where stages may be left to a backend.
+        // Beside the contract's members there are our own, and where stages may be left to a backend.
         let ours = [
-            "/store/cache", "/store/journal", "/limits/detached",
+            "/spool", "/store/cache", "/store/journal", "/store/compress_above", "/limits/detached",
             "/routes/0/idempotency/backend_stages",
         ].map { JSONPointer($0)! }
         #expect(
@@ -521,7 +523,6 @@ private func messages(_ text: String) -> [String] {
             document(top: "\"listeners\": [{\"proxy_protocol\": true}]"),
             "listeners[0].proxy_protocol", "false"
         ),
-        (document(top: "\"store\": {\"encryption_key\": \"00\"}"), "store.encryption_key", "null"),
         (document(top: "\"store\": {\"url\": \"postgresql://x\"}"), "store.url", "null"),
         (document(upstream: "\"max_in_flight\": 10"), "upstreams.api.max_in_flight", "\"none\""),
     ])
@@ -612,6 +613,57 @@ private func messages(_ text: String) -> [String] {
         let result = read(document(top: "\"admin\": {\"token\": \"plain-text\"}"))
         let shown = String(decoding: try #require(result.effective), as: UTF8.self)
         #expect(shown.contains("\"token\": \"***\"") && !shown.contains("plain-text"))
+    }
+
+    @Test(arguments: [
+        "\"\(zeros)\"", "[\"\(zeros)\"]", "[\"\(zeros)\", \"${KEY}\"]", "null",
+    ])
+    func `encryption keys are taken alone or in a list, and masked`(_ keys: String) throws {
+        let environment = Environment(
+            variable: { _ in String(repeating: "5A", count: 32) },
+            file: { _ throws(Invalid) in [] })
+        let text = document(top: "\"store\": {\"encryption_key\": \(keys)}")
+        let result = Configuration.read(Array(text.utf8), environment)
+        #expect(result.mistakes.isEmpty)
+        let configuration = try #require(result.configuration)
+        let count = keys.split(separator: ",").count
+        #expect(configuration.store.encryptionKeys.count == (keys == "null" ? 0 : count))
+        let shown = String(decoding: try #require(result.effective), as: UTF8.self)
+        #expect(!shown.contains(zeros.prefix(16)) && !shown.contains("5A5A"))
+        #expect(shown.contains("***") == (keys != "null"))
+    }
+
+    @Test(arguments: [
+        ("\"\(zeros)0\"", "", "64 hexadecimal digits, found 65 characters"),
+        ("\"deadbeef\"", "", "64 hexadecimal digits, found 8 characters"),
+        ("\"x\(zeros.dropFirst())\"", "", "64 hexadecimal digits, found 64 characters"),
+        ("[\"\(zeros)\", \"beef\"]", "[1]", "64 hexadecimal digits, found 4 characters"),
+        ("[\"\(zeros)\", \"\(zeros)\"]", "[1]", "the key is there already"),
+        ("[]", "", "or a list of them"), ("7", "", "or a list of them"), ("[7]", "[0]", "64"),
+    ])
+    func `an encryption key that is none is refused, and never shown`(
+        keys: String, place: String, message: String
+    ) {
+        let told = messages(document(top: "\"store\": {\"encryption_key\": \(keys)}"))
+        #expect(told.count == 1)
+        #expect(told.first?.hasPrefix("store.encryption_key\(place): ") == true)
+        #expect(told.first?.contains(message) == true)
+        #expect(told.first?.contains("beef") == false && told.first?.contains("000") == false)
+    }
+
+    @Test func `the spool and the compression of answers can be set`() throws {
+        let plain = try #require(read(document()).configuration)
+        #expect(plain.spool.directory == nil && plain.spool.limit == 1 << 30)
+        #expect(plain.store.compressAbove == nil && plain.store.encryptionKeys.isEmpty)
+        let text = document(
+            top: "\"spool\": {\"directory\": \"/spool\", \"limit\": \"64KiB\"}, "
+                + "\"store\": {\"compress_above\": \"4KiB\"}")
+        let set = try #require(read(text).configuration)
+        #expect(set.spool.directory == "/spool" && set.spool.limit == 64 << 10)
+        #expect(set.store.compressAbove == 4096)
+        #expect(
+            messages(document(top: "\"spool\": {\"limit\": \"1KiB\"}")).first?
+                .hasPrefix("spool.limit: expected a size from \"64KiB\"") == true)
     }
 
     @Test func `a file that cannot be read is told`() {

@@ -31,6 +31,7 @@ import Testing
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
         host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
+        spool: (any BodySpool)? = nil,
         log: Log = Log(level: .error, access: false, to: -1, accessTo: -1), detached: Int = 100,
         journal: (any ConclusionJournal)? = nil, keys service: IdempotencyKeyService? = nil
     ) throws {
@@ -51,7 +52,7 @@ import Testing
         gateway = GatewayHandler(
             table: table, clients: [upstream], keys: keys, timers: timers, log: log,
             metrics: GatewayMetrics(metrics, table: table),
-            detached: DetachedTransfers(limit: detached, metrics))
+            detached: DetachedTransfers(limit: detached, metrics), spool: spool)
     }
 
     /// Sends a request and returns the answer.

@@ -4,25 +4,28 @@ let importsByRoom: [String: Set<String>] = [
     "HTTP": [],
     "JSON": [],
     "Telemetry": ["JSON", "Glibc"],
+    "Compression": ["CCompression"],
     "Crypto": ["CCrypto"],
     "Transport": ["Crypto", "Telemetry", "Glibc", "CTransport"],
     "IdempotencySQLite": ["Idempotency", "CIdempotencySQLite"],
     "IdempotencyPostgres": ["Idempotency", "CIdempotencyPostgres"],
     "IdempotencyRedis": ["Idempotency", "CIdempotencyRedis"],
-    "Gateway": ["Idempotency", "HTTP", "JSON", "Crypto", "Telemetry"],
+    "Gateway": ["Idempotency", "HTTP", "JSON", "Compression", "Crypto", "Telemetry"],
     "HTTPServer": ["HTTP", "Transport", "Telemetry"],
     "CurlUpstream": ["HTTP", "Transport", "Telemetry", "CCurlUpstream"],
     "Admin": ["Idempotency", "HTTP", "JSON", "Telemetry"],
     "GatewayCommand": [
-        "Idempotency", "HTTP", "JSON", "Telemetry", "Crypto", "Transport", "IdempotencySQLite",
-        "IdempotencyPostgres", "IdempotencyRedis", "Gateway", "HTTPServer", "CurlUpstream", "Admin",
+        "Idempotency", "HTTP", "JSON", "Telemetry", "Compression", "Crypto", "Transport",
+        "IdempotencySQLite", "IdempotencyPostgres", "IdempotencyRedis", "Gateway", "HTTPServer",
+        "CurlUpstream", "Admin",
         "Glibc",
     ],
 ]
 
 /// The C rooms, each with the one room that imports it.
 let cRooms: [String: String] = [
-    "CCrypto": "Crypto", "CTransport": "Transport", "CCurlUpstream": "CurlUpstream",
+    "CCompression": "Compression", "CCrypto": "Crypto", "CTransport": "Transport",
+    "CCurlUpstream": "CurlUpstream",
     "CIdempotencySQLite": "IdempotencySQLite", "CIdempotencyPostgres": "IdempotencyPostgres",
     "CIdempotencyRedis": "IdempotencyRedis",
 ]

@@ -32,3 +32,8 @@ void ctransport_set_thread_slot(void *value);
 
 /* Names the calling thread for `top -H` and debuggers; at most 15 bytes count. */
 void ctransport_name_thread(const char *name);
+
+/* A file without a name in a directory, for its owner alone. -1 with errno set. */
+int ctransport_spool(const char *directory);
+/* The same on file systems that know no files without names: it has one for a moment. */
+int ctransport_spool_by_name(const char *directory);

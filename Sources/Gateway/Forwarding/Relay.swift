@@ -29,7 +29,7 @@ final class Relay {
         var keyHeader: FieldName?
         var forwardedKey: (name: FieldName, value: ArraySlice<UInt8>)?
         /// The body, where it was read already.
-        var body: ArraySlice<UInt8>?
+        var body: KeyedBody?
         /// Lines that every answer gets; with them, it loses what an upstream says of keys.
         var mark = Fields()
         /// Whether the body may be longer than the route allows.
@@ -85,7 +85,7 @@ final class Relay {
         _ call: Call, _ body: inout UpstreamRequest.Body
     ) async throws(DownstreamError) -> ArraySlice<UInt8> {
         if let whole = call.body {
-            body = call.request.head.framing == .none ? .none : .whole(whole)
+            body = call.request.head.framing == .none ? .none : whole.outgoing
             return []
         }
         switch call.request.head.framing {
@@ -112,7 +112,9 @@ final class Relay {
         _ first: ArraySlice<UInt8>, _ call: Call
     ) async throws {
         var upload: Upload?
-        if case .stream = body {
+        if let whole = call.body {
+            whole.startUpload(to: exchange, log: services.log)
+        } else if case .stream = body {
             upload = Upload(
                 call.request.body, to: exchange, limit: limit(of: call), call.account)
         }

@@ -77,7 +77,7 @@ final class Execution: Concluding {
         let outgoing = UpstreamRequest(
             method: head.method, target: handler.route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream),
-            body: head.framing == .none ? .none : .whole(call.body))
+            body: head.framing == .none ? .none : call.body.outgoing)
         do throws(UpstreamError) {
             guard !isCancelled else {
                 throw UpstreamError(.unreachable, effect: .none, detail: "the gateway ends")
@@ -85,6 +85,7 @@ final class Execution: Concluding {
             let exchange = try await handler.client.exchange(outgoing)
             defer { exchange.cancel() }
             self.exchange = exchange
+            call.body.startUpload(to: exchange, log: handler.services.log)
             call.releaseBody()
             if isCancelled { exchange.cancel() }
             return .answer(try await receive(from: exchange))
@@ -100,7 +101,7 @@ final class Execution: Concluding {
         let head = try await finalHead(of: exchange)
         do throws(UpstreamError) {
             var answer = ReceivedAnswer(head, handler.rules)
-            var body = RecordedBody(limit: handler.rules.responseLimit)
+            var body = RecordedBody(limit: handler.rules.responseLimit, head.framing)
             let heldLimit = handler.rules.streams ? 0 : min(body.limit, Self.heldLimit)
             if heldLimit == 0 || head.framing.isLonger(than: heldLimit) {
                 await downstream.begin(answer)

@@ -28,6 +28,13 @@ final class IdentityReader {
         _ rules: borrowing FingerprintRules, of head: borrowing RequestHead,
         body: ArraySlice<UInt8>
     ) -> Fingerprint {
+        fingerprint(rules, of: head, body: .memory(body))
+    }
+
+    /// The digests of what makes the request itself.
+    func fingerprint(
+        _ rules: borrowing FingerprintRules, of head: borrowing RequestHead, body: KeyedBody
+    ) -> Fingerprint {
         var fingerprint = Fingerprint()
         let method = head.method.token
         fingerprint.append(.method, method.utf8.count < 16 ? plain(method.utf8) : hashed(method))
@@ -43,30 +50,10 @@ final class IdentityReader {
             appendValues(of: name, in: head.fields, to: &text)
             fingerprint.append(.field(lowercased(name)), hashed(text[...]))
         }
-        appendBody(rules, body, mediaType, head.fields, to: &fingerprint)
+        if body.count > 0, let digest = bodyDigest(rules, body, mediaType, head.fields) {
+            fingerprint.append(.body, hashed(digest))
+        }
         return fingerprint
-    }
-
-    private func appendBody(
-        _ rules: borrowing FingerprintRules, _ body: ArraySlice<UInt8>, _ mediaType: [UInt8],
-        _ fields: borrowing Fields, to fingerprint: inout Fingerprint
-    ) {
-        guard !body.isEmpty else { return }
-        let form: JSONCanonicalForm.Result
-        switch rules.body {
-        case .none: return
-        case .bytes: form = .same
-        case .auto:
-            let isJSON = isJSON(mediaType) && !isEncoded(fields)
-            form = isJSON ? JSONCanonicalForm.of(body, ignoring: rules.ignore) : .same
-        case .pointers(let only):
-            form = JSONCanonicalForm.of(body, ignoring: rules.ignore, only: only)
-        }
-        if case .rewritten(let canonical) = form {
-            fingerprint.append(.body, hashed(canonical[...]))
-        } else {
-            fingerprint.append(.body, hashed(body))
-        }
     }
 
     private func appendValues(
@@ -91,10 +78,81 @@ final class IdentityReader {
 }
 
 extension IdentityReader {
+    /// Longer bodies are compared byte for byte under `auto`, which can refuse a repetition as
+    /// another request and never takes one for the other. It bounds the time for which a body, or
+    /// what comes out of its codings, holds the loop up.
+    static let comparedByContent = 1 << 20
+    /// The same where pointers are given, without which such requests could not be compared.
+    static let comparedByPointers = 64 << 20
+
+    /// What separates the parts of a body that is compared by them while it comes; nil for any
+    /// other.
+    func boundary(_ rules: borrowing FingerprintRules, _ fields: borrowing Fields) -> [UInt8]? {
+        guard case .auto = rules.body, ContentCodings(fields)?.isEmpty == true,
+            let type = fields[.contentType]
+        else { return nil }
+        return MultipartBoundary.of(type)
+    }
+
+    /// The digest of what a body is compared by; nil where it takes no part.
+    private func bodyDigest(
+        _ rules: borrowing FingerprintRules, _ body: KeyedBody, _ mediaType: [UInt8],
+        _ fields: borrowing Fields
+    ) -> Digest? {
+        var only: [JSONPointer]?
+        switch rules.body {
+        case .none: return nil
+        case .bytes: return digest(of: body)
+        case .auto: break
+        case .pointers(let pointers): only = pointers
+        }
+        let isJSON = only != nil || isJSON(mediaType)
+        guard let codings = ContentCodings(fields) else { return digest(of: body) }
+        if codings.isEmpty, !isJSON {
+            return boundary(rules, fields).flatMap { partsDigest(of: body, $0) } ?? digest(of: body)
+        }
+        let hasPointers = only != nil || !rules.ignore.isEmpty
+        let limit = hasPointers ? Self.comparedByPointers : Self.comparedByContent
+        guard body.count <= limit, let bytes = body.bytes,
+            let content = codings.decode(bytes, limit: limit)
+        else { return digest(of: body) }
+        if isJSON {
+            let form = JSONCanonicalForm.of(content, ignoring: rules.ignore, only: only)
+            if case .rewritten(let canonical) = form { return hasher.digest(canonical[...]) }
+        } else if let boundary = fields[.contentType].flatMap({ MultipartBoundary.of($0) }),
+            let parts = partsDigest(of: .memory(content), boundary)
+        {
+            return parts
+        }
+        return hasher.digest(content)
+    }
+
+    private func digest(of body: KeyedBody) -> Digest {
+        switch body {
+        case .memory(let bytes): hasher.digest(bytes)
+        case .spooled(let content): content.digests.whole
+        }
+    }
+
+    private func partsDigest(of body: KeyedBody, _ boundary: [UInt8]) -> Digest? {
+        switch body {
+        case .memory(let bytes):
+            var digest = MultipartDigest(boundary: boundary)
+            digest.append(bytes)
+            return digest.finish()
+        case .spooled(let content): return content.digests.parts
+        }
+    }
+}
+
+extension IdentityReader {
     /// 127 bits of SHA-256. The last bit says that it is a hash.
+    private func hashed(_ digest: Digest) -> (UInt64, UInt64) {
+        (digest.prefix.0, digest.prefix.1 | 1)
+    }
+
     private func hashed(_ bytes: ArraySlice<UInt8>) -> (UInt64, UInt64) {
-        let prefix = hasher.digest(bytes).prefix
-        return (prefix.0, prefix.1 | 1)
+        hashed(hasher.digest(bytes))
     }
 
     private func hashed(_ text: String) -> (UInt64, UInt64) { hashed(Array(text.utf8)[...]) }
@@ -135,14 +193,8 @@ extension IdentityReader {
         mediaType == Self.json || mediaType.suffix(5).elementsEqual(Self.jsonSuffix)
     }
 
-    private func isEncoded(_ fields: borrowing Fields) -> Bool {
-        guard let coding = fields[.contentEncoding] else { return false }
-        return !equalsIgnoringCase(coding, Self.identity[...])
-    }
-
     private static let json = Array("application/json".utf8)
     /// What stands for JSON, so that it needs no hash: the length 0 belongs to no other text.
     private static let jsonDigest: (UInt64, UInt64) = (1, 0)
     private static let jsonSuffix = Array("+json".utf8)
-    private static let identity = Array("identity".utf8)
 }

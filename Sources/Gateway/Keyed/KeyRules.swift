@@ -95,7 +95,8 @@ package struct KeyRules: Sendable {
 package struct FingerprintRules: Sendable {
     /// How the body takes part.
     package enum Body: Sendable {
-        /// JSON by its canonical form, anything else byte for byte.
+        /// JSON by its canonical form, multipart by its parts, both without content codings;
+        /// anything else byte for byte.
         case auto
         case bytes
         /// The values at these places of a JSON body; all bytes of any other.

@@ -38,10 +38,12 @@ final class DerivedKeys {
     /// The key that a request's body or fingerprint holds; nil for another source, or when there
     /// is no string or number where the source says.
     func key(
-        _ source: KeySource?, of body: ArraySlice<UInt8>, _ fingerprint: borrowing Fingerprint
+        _ source: KeySource?, of body: KeyedBody, _ fingerprint: borrowing Fingerprint
     ) -> ClientKey? {
         switch source {
-        case .json(let pointer): key(at: pointer, in: body)
+        case .json(let pointer):
+            body.count <= IdentityReader.comparedByPointers
+                ? body.bytes.flatMap { key(at: pointer, in: $0) } : nil
         case .fingerprint: ClientKey(generated: hash(of: fingerprint.encoded[...]))
         case .header, nil: nil
         }

@@ -9,7 +9,7 @@ final class KeyedCall {
     /// What the request is, as digests.
     let fingerprint: Fingerprint
     /// The whole body, until it is sent.
-    private(set) var body: ArraySlice<UInt8>
+    private(set) var body: KeyedBody
     let writer: any ResponseWriter
     let account: RequestAccount
     /// Whether the upstream was asked for an unknown outcome on behalf of this request.
@@ -17,7 +17,7 @@ final class KeyedCall {
 
     init(
         _ request: Request, _ path: DecodedPath?, _ key: ClientKey, _ fingerprint: Fingerprint,
-        body: ArraySlice<UInt8>, _ writer: any ResponseWriter, _ account: RequestAccount
+        body: KeyedBody, _ writer: any ResponseWriter, _ account: RequestAccount
     ) {
         self.request = request
         self.path = path
@@ -29,7 +29,7 @@ final class KeyedCall {
     }
 
     /// Lets go of the body, so that a transfer that goes on does not hold it.
-    func releaseBody() { body = [] }
+    func releaseBody() { body = .memory([]) }
 }
 
 /// What an answer says of its key in `Idempotency-Status`.

@@ -53,10 +53,11 @@ final class KeyedRequestHandler {
             found = try await keyOfKeyless(relayed)
             guard found != nil else { return }
         }
-        let body: ArraySlice<UInt8>
+        let body: KeyedBody
         do {
             body = try await readBody(of: request, account)
         } catch {
+            if case .spool(let error) = error { return try await refuse(error, writer, account) }
             guard let problem = error.problem else { throw error.downstream }
             return try await refuse(problem, writer, account)
         }
@@ -264,10 +265,11 @@ extension KeyedRequestHandler {
     }
 
     /// Refuses, or forwards without protection, as the route says. Those who waited for a claim
-    /// that failed are always refused: where anything is forwarded, their request is already.
+    /// that failed are always refused: where anything is forwarded, their request is already. So are
+    /// those whose record is there and cannot be read: it may have been executed.
     private func withoutStore(_ call: KeyedCall, _ error: StoreError) async throws {
         note(error, call)
-        guard case .pass = rules.storeDown else {
+        guard case .pass = rules.storeDown, error.reason != .corrupt, error.reason != .newer else {
             return try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
         }
         var relayed = Relay.Call(
@@ -290,6 +292,18 @@ extension KeyedRequestHandler {
             line.member("route", route.name)
             line.member("detail", error.description)
         }
+    }
+
+    /// Refuses a request whose body there is no room for.
+    private func refuse(
+        _ error: BodySpoolError, _ writer: any ResponseWriter, _ account: RequestAccount
+    ) async throws(DownstreamError) {
+        services.log.write(.error, "request body not kept") { line in
+            line.member("route", route.name)
+            line.member("detail", error.detail)
+        }
+        let problem = Problem.spoolUnavailable
+        try await writer.respond(problem: problem, problem.head, as: .storeUnavailable, account)
     }
 
     private func refuse(

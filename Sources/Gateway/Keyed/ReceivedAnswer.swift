@@ -73,22 +73,37 @@ struct RecordedBody {
     private(set) var bytes: [UInt8] = []
     private var isKept = true
 
-    init(limit: Int) {
+    /// - Parameter framing: How the body comes; one of known length gets as much room, no more.
+    init(limit: Int, _ framing: BodyFraming) {
         self.limit = limit
+        if case .length(let length) = framing, length <= UInt64(limit), length > Self.smallest {
+            bytes.reserveCapacity(Int(length))
+        }
     }
+
+    /// Shorter ones mostly come in one chunk, which is taken as it is.
+    private static let smallest: UInt64 = 64 << 10
 
     /// The number of bytes held.
     var count: Int { bytes.count }
 
-    /// The bytes; nil when there were too many.
-    var kept: [UInt8]? { isKept ? bytes : nil }
+    /// The bytes, in an array that is hardly longer than they are, since it may be kept for days;
+    /// nil when there were too many.
+    var kept: [UInt8]? {
+        guard isKept else { return nil }
+        guard bytes.capacity > bytes.count + bytes.count / 4 + 64 else { return bytes }
+        var exact: [UInt8] = []
+        exact.reserveCapacity(bytes.count)
+        exact += bytes
+        return exact
+    }
 
     mutating func append(_ chunk: ArraySlice<UInt8>) {
         guard isKept else { return }
         if bytes.count + chunk.count > limit {
             isKept = false
             bytes = []
-        } else if bytes.isEmpty {
+        } else if bytes.capacity == 0 {
             bytes = Array(chunk)
         } else {
             bytes += chunk

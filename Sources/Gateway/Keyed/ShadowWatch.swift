@@ -93,7 +93,9 @@ final class ShadowWatch: Concluding {
         let key: ClientKey
         if case .key(let found) = reading {
             key = found
-        } else if let found = services.derivedKeys.key(rules.source, of: bytes, fingerprint) {
+        } else if let found = services.derivedKeys.key(
+            rules.source, of: .memory(bytes), fingerprint)
+        {
             key = found
         } else {
             return rules.keyless

@@ -176,7 +176,7 @@ extension Prober {
             guard head.status != 404 else { return (.absent, nil) }
             guard 200...299 ~= head.status else { return (.inconclusive, nil) }
             var answer = ReceivedAnswer(head, rules)
-            var body = RecordedBody(limit: rules.responseLimit)
+            var body = RecordedBody(limit: rules.responseLimit, head.framing)
             while let chunk = try await exchange.read() { body.append(chunk) }
             answer.body = body.kept
             return (.executed, answer.reply)

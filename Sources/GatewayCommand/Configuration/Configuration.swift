@@ -8,6 +8,7 @@ struct Configuration: Section {
     /// Nil for as many as there are processors.
     var threads: Int?
     var store = Store()
+    var spool = Spool()
     var log = Log()
     var limits = Limits()
     var timeouts = Timeouts()
@@ -24,6 +25,7 @@ struct Configuration: Section {
             Member("admin", \.admin, .orNull(.object)),
             Member("threads", \.threads, .or("auto", .count(1...1024))),
             Member("store", \.store, .object),
+            Member("spool", \.spool, .object),
             Member("log", \.log, .object),
             Member("limits", \.limits, .object),
             Member("timeouts", \.timeouts, .object),

@@ -1,3 +1,4 @@
+import Crypto
 import HTTP
 import JSON
 
@@ -89,6 +90,61 @@ extension Notation<Secret> {
                 return Secret(value: value)
             },
             write: { value, printing in printing.json.value(value.description) })
+    }
+}
+
+extension Notation<[Secret]> {
+    /// One key for the store's encryption, or several, or null for none.
+    static var encryptionKeys: Notation {
+        let expected =
+            "32 bytes in hexadecimal, such as \"${file:PATH}\", or a list of them, or null"
+        return Notation(
+            expected: expected,
+            read: { cursor, reading in
+                switch cursor.value.kind {
+                case .null: return []
+                case .array where 1...16 ~= cursor.elements.count:
+                    var keys: [Secret] = []
+                    for element in cursor.elements {
+                        guard let key = encryptionKey(element, &reading) else { continue }
+                        if keys.contains(key) {
+                            reading.tell("the key is there already", at: element)
+                        }
+                        keys.append(key)
+                    }
+                    return keys
+                case .string: return encryptionKey(cursor, &reading).map { [$0] }
+                default:
+                    reading.tell("expected \(expected)", at: cursor)
+                    return nil
+                }
+            },
+            write: { keys, printing in
+                switch keys.count {
+                case 0: printing.json.null()
+                case 1: printing.json.value(keys[0].description)
+                default: Notation<[Secret]>.list(.secret).write(keys, &printing)
+                }
+            })
+    }
+
+    /// What stands there is never told: it may be a key with a digit too many.
+    private static func encryptionKey(_ cursor: Cursor, _ reading: inout Reading) -> Secret? {
+        guard cursor.value.string != nil else {
+            reading.tell("expected 64 hexadecimal digits", at: cursor)
+            return nil
+        }
+        guard let text = reading.string(cursor, expected: "64 hexadecimal digits") else {
+            return nil
+        }
+        guard SealingKey(hexadecimal: text) != nil else {
+            let count = text.utf8.count
+            reading.tell(
+                "expected 64 hexadecimal digits, found \(count) characters; "
+                    + "`openssl rand -hex 32` makes a key", at: cursor)
+            return nil
+        }
+        return Secret(value: text)
     }
 }
 

@@ -56,6 +56,11 @@ extension Configuration {
         /// Bytes of conclusions that are kept beside the store while it does not take them; nil
         /// for none.
         var journal: Int? = 256 << 20
+        /// Stored bodies longer than this are compressed; nil compresses none.
+        var compressAbove: Int?
+        /// What answers are encrypted with: the first one writes, all of them read. None writes
+        /// them as they are.
+        var encryptionKeys: [Secret] = []
 
         static var members: [Member<Store>] {
             [
@@ -64,9 +69,25 @@ extension Configuration {
                 Member("durability", \.durability, .word()),
                 Member("cache", \.cache, .size(0...(1 << 40))),
                 Member("journal", \.journal, .or("none", .size((1 << 20)...(1 << 40)))),
-                .unsupported("encryption_key", except: .null),
+                Member("compress_above", \.compressAbove, .or("none", .size(0...(1 << 30)))),
+                Member("encryption_key", \.encryptionKeys, .encryptionKeys),
                 .unsupported("url", except: .null, isPrinted: false),
                 .unsupported("connections", except: .null, isPrinted: false),
+            ]
+        }
+    }
+
+    /// Where keyed requests' bodies wait that are too long for memory.
+    struct Spool: Section {
+        /// Nil for the directory of the store's file.
+        var directory: String?
+        /// Bytes of all of them together.
+        var limit = 1 << 30
+
+        static var members: [Member<Spool>] {
+            [
+                Member("directory", \.directory, .orNull(.plain("the path of a directory"))),
+                Member("limit", \.limit, .size((64 << 10)...(1 << 50))),
             ]
         }
     }

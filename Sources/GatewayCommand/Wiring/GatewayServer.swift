@@ -26,6 +26,7 @@ final class GatewayServer: Sendable {
     /// Opens the store and starts the loops' threads; nothing listens yet. It blocks.
     init(_ configuration: Configuration) throws(StartError) {
         let table = try configuration.routingTable()
+        let spool = try configuration.openSpool()
         do throws(StoreError) {
             store = try configuration.store.open()
             journal = try configuration.store.openJournal()
@@ -40,13 +41,17 @@ final class GatewayServer: Sendable {
         options.routePolicies = table.policies
         options.report = { log.write($0) }
         let metrics = Metrics()
+        let coding = configuration.store.replyCoding
         shared = Shared(
             configuration: configuration, table: table,
-            keys: IdempotencyKeyService(store: store, journal: journal, options: options),
+            keys: IdempotencyKeyService(
+                store: CodedStore(store, coding: coding), journal: journal, coding: coding,
+                options: options),
             log: log, metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
             places: ConnectionLimit(configuration.limits.connections),
             detached: DetachedTransfers(limit: configuration.limits.detached, metrics),
+            spool: spool,
             backup: { [store] path in
                 do throws(StoreError) {
                     try await store.backup(to: path)

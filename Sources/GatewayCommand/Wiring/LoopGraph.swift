@@ -20,6 +20,7 @@ struct Shared: Sendable {
     let places: ConnectionLimit
     let probes = ProbeLedger()
     let detached: DetachedTransfers
+    let spool: SpoolSpace
     /// Copies the store to a new file; why it failed, if it did.
     let backup: @Sendable (_ path: String) async -> StoreError?
 }
@@ -59,7 +60,7 @@ final class LoopGraph {
         handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
             timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
-            detached: shared.detached, ledger: shared.probes)
+            detached: shared.detached, ledger: shared.probes, spool: FileSpool(shared.spool))
         prober = handler.prober
         var options = shared.configuration.serverOptions
         let log = shared.log

@@ -72,6 +72,18 @@ extension Configuration {
         return AdminAccess { constantTimeEquals($0, expected) }
     }
 
+    /// The room for long bodies.
+    func openSpool() throws(StartError) -> SpoolSpace {
+        let path = store.path
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : path[..<$0] }
+        do throws(SpoolError) {
+            return try SpoolSpace(
+                directory: spool.directory ?? String(parent ?? "."), limit: spool.limit)
+        } catch {
+            throw StartError("\(error); name another directory in spool.directory")
+        }
+    }
+
     /// How many event loops there are to be.
     var loopCount: Int { threads ?? processorCount() }
 }
@@ -206,6 +218,13 @@ extension Configuration.Store {
         var options = FileJournal.Options()
         options.limit = journal
         return try FileJournal(path: path + ".conclusions", options: options)
+    }
+
+    /// How answers are written down.
+    var replyCoding: any ReplyCoding {
+        SealedReplies(
+            compressAbove: compressAbove,
+            keys: encryptionKeys.compactMap { SealingKey(hexadecimal: $0.value) })
     }
 }
 

@@ -1,0 +1,120 @@
+/// A store whose replies are written down by a ``ReplyCoding``: a store around a store.
+///
+/// Short replies are coded where the caller runs; the coding of a body of more than 64 KiB takes
+/// milliseconds, so that it is done on the threads of Swift's own pool, while the caller waits.
+public final class CodedStore: IdempotencyStore {
+    private let store: any IdempotencyStore
+    private let coding: any ReplyCoding
+
+    /// Wraps a store.
+    public init(_ store: any IdempotencyStore, coding: any ReplyCoding) {
+        self.store = store
+        self.coding = coding
+    }
+
+    /// As the store says.
+    public var isExclusive: Bool { store.isExclusive }
+    /// As the store says.
+    public var isAvailable: Bool { store.isAvailable }
+    /// What the store has done.
+    public var statistics: StoreStatistics { store.statistics }
+
+    /// Adds a record, unless there is one with its identity.
+    public func insert(_ key: IdempotencyKey) async throws(StoreError) -> Insertion {
+        switch try await store.insert(try await encoded(key)) {
+        case .inserted(let now): return .inserted(now: now)
+        case .existing(let existing, let now):
+            return .existing(try await decoded(existing), now: now)
+        }
+    }
+
+    /// The record of an identity.
+    public func find(_ identity: Identity) async throws(StoreError) -> Lookup {
+        try await decoded(try await store.find(identity))
+    }
+
+    /// The record of that name.
+    public func find(_ id: KeyID) async throws(StoreError) -> Lookup {
+        try await decoded(try await store.find(id))
+    }
+
+    /// Puts a record in the place of the version that the caller judged.
+    public func replace(
+        _ key: IdempotencyKey, expecting version: IdempotencyKey.Version
+    ) async throws(StoreError) -> Replacement {
+        switch try await store.replace(try await encoded(key), expecting: version) {
+        case .replaced(let now): return .replaced(now: now)
+        case .lost(let other?, let now): return .lost(try await decoded(other), now: now)
+        case .lost(nil, let now): return .lost(nil, now: now)
+        }
+    }
+
+    /// Locked records in order of their ids.
+    public func unfinished(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        await listed(try await store.unfinished(after: id, limit: limit))
+    }
+
+    /// Unknown records in order of their ids.
+    public func unknown(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        await listed(try await store.unknown(after: id, limit: limit))
+    }
+
+    /// Takes what expired.
+    public func remove(limit: Int) async throws(StoreError) -> Int {
+        try await store.remove(limit: limit)
+    }
+}
+
+extension CodedStore {
+    /// Bodies up to this size are coded where the caller runs.
+    private static let codedInPlace = 64 << 10
+
+    private func encoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
+        guard let reply = key.reply else { return key }
+        let isLong = reply.responseBody?.count ?? 0 > Self.codedInPlace
+        var key = key
+        key.reply =
+            isLong
+            ? try await encodeElsewhere(reply, of: key.id) : try coding.encode(reply, of: key.id)
+        return key
+    }
+
+    private func decoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
+        guard let reply = key.reply else { return key }
+        let isLong = reply.responseBody?.count ?? 0 > Self.codedInPlace
+        var key = key
+        key.reply =
+            isLong
+            ? try await decodeElsewhere(reply, of: key.id) : try coding.decode(reply, of: key.id)
+        return key
+    }
+
+    private func decoded(_ lookup: Lookup) async throws(StoreError) -> Lookup {
+        guard let key = lookup.key else { return lookup }
+        return Lookup(key: try await decoded(key), now: lookup.now)
+    }
+
+    /// One record that cannot be read does not hide the others: its reply stays as it is written,
+    /// and is written again like that.
+    private func listed(_ keys: [IdempotencyKey]) async -> [IdempotencyKey] {
+        var listed: [IdempotencyKey] = []
+        for key in keys { listed.append((try? await decoded(key)) ?? key) }
+        return listed
+    }
+
+    @concurrent private func encodeElsewhere(
+        _ reply: StoredReply, of id: KeyID
+    ) async throws(StoreError) -> StoredReply {
+        try coding.encode(reply, of: id)
+    }
+
+    @concurrent private func decodeElsewhere(
+        _ reply: StoredReply, of id: KeyID
+    ) async throws(StoreError) -> StoredReply {
+        try coding.decode(reply, of: id)
+    }
+}
