@@ -33,7 +33,7 @@ import Testing
                 // SQLite writes what is left.
                 expectExecuted(refused)
             } else {
-                try expectProblem(refused, 503, "store-unavailable", executed: "no")
+                try expectProblem(refused, 503, "store-unavailable", executed: "unknown")
                 #expect(refused.fields["Retry-After"] != nil)
                 #expect(site.origin.executions(of: "k") == 0)
                 #expect(try site.admin("/readyz").status == 503)
@@ -135,7 +135,7 @@ import Testing
             try damage(path, where: "key-20. xxxx")
             try site.gateway.restart()
             let refused = try site.send(Call(key: "key-20."))
-            try expectProblem(refused, 503, "store-unavailable", executed: "no")
+            try expectProblem(refused, 503, "store-unavailable", executed: "unknown")
             #expect(site.origin.executions(of: "key-20.") == 1)
             #expect(try site.send(Call(key: "key-2.")).fields["Idempotent-Replayed"] == "true")
             expectExecuted(try site.send(Call(key: "new")))
@@ -151,7 +151,7 @@ import Testing
             let first = try site.send(Call(key: "a"))
             #expect(rename(path, path + ".away") == 0)
             let refused = try site.send(Call(key: "b"))
-            try expectProblem(refused, 503, "store-unavailable", executed: "no")
+            try expectProblem(refused, 503, "store-unavailable", executed: "unknown")
             #expect(try site.admin("/readyz").status == 503)
             #expect(rename(path + ".away", path) == 0)
             expectExecuted(try site.poll(Call(key: "b")) { $0.status == 201 })

@@ -96,7 +96,7 @@ import Testing
         if atOnce { spool.isFull = true } else { spool.mostBytes = 100_000 }
         let bench = try Bench(.init(.init(201)), keys: .plain, spool: spool)
         let refused = try await bench.send(upload(200_000))
-        refused.expectProblem("store-unavailable", 503, executed: "no")
+        refused.expectProblem("store-unavailable", 503, executed: "unknown")
         #expect(refused.field("Retry-After") == "1")
         #expect(bench.upstream.received.isEmpty)
         spool.isFull = false
