@@ -81,7 +81,7 @@ import Testing
             for number in 0..<3 {
                 try expectProblem(
                     try site.send(Call(key: "k\(number)")), 503, "store-unavailable",
-                    executed: "no")
+                    executed: "unknown")
             }
             try site.gateway.kill()
             try faults.clear()
