@@ -105,8 +105,9 @@ final class Execution {
 
 extension Execution {
     private func conclude(_ answer: ReceivedAnswer) async {
-        if answer.status == .unknown { handler.counters.unknowns.increment() }
-        let (status, expires) = await settle(answer.outcome)
+        let ending = outcome(of: answer)
+        if case .unknown = ending { handler.counters.unknowns.increment() }
+        let (status, expires) = await settle(ending)
         let outcome = RequestOutcome(status)
         if downstream.hasBegun {
             call.account.begin(answer.head.status, outcome)
@@ -117,7 +118,7 @@ extension Execution {
 
     private func conclude(_ error: UpstreamError) async {
         handler.services.noteFailure(error, of: handler.upstream, at: handler.route.upstream)
-        let isSafe = error.effect == .none
+        let isSafe = error.effect == .none && !followsUnknown
         if !isSafe { handler.counters.unknowns.increment() }
         let (status, _) = await settle(isSafe ? .released(nil) : .unknown(nil))
         if downstream.hasBegun {
@@ -131,6 +132,17 @@ extension Execution {
             let problem = Problem.outcomeUnknown(error.reason, isKeyed: true)
             try? await call.give(problem, status, as: .unknown, at: .unknown)
         }
+    }
+
+    /// Whether an earlier attempt at this key may have been executed: then nothing that comes of
+    /// this one says that nothing was.
+    private var followsUnknown: Bool {
+        if case .retry = handler.rules.policy.unknown { claim.attempts > 1 } else { false }
+    }
+
+    private func outcome(of answer: ReceivedAnswer) -> Outcome {
+        if followsUnknown, case .released(let reply) = answer.outcome { return .unknown(reply) }
+        return answer.outcome
     }
 
     /// Makes the conclusion durable. If that fails, the answer goes out all the same, as unsaved.
