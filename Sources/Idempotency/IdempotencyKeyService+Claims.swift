@@ -109,7 +109,7 @@ extension IdempotencyKeyService {
             abandoned.withLock { $0.insert(claim.lockToken) }
         }
         let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
-        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key))
+        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
     }
 
     /// Tries to store the conclusions that the store did not take, unless it failed just now.
@@ -191,10 +191,26 @@ extension Settlement {
     }
 }
 
+extension Settlement {
+    /// The same, before the store has it.
+    fileprivate var unsaved: Settlement {
+        if case .finished(let finished) = self { .finished(finished.unsaved) } else { self }
+    }
+}
+
+extension Finished {
+    /// The same, before the store has it.
+    fileprivate var unsaved: Finished {
+        var finished = self
+        finished.isSaved = false
+        return finished
+    }
+}
+
 extension IdempotencyKey {
     /// What duplicates are told while the store does not have the conclusion; nil if it is free.
     fileprivate var unsavedAnswer: Admission? {
-        if let finished { return .replay(finished) }
+        if let finished { return .replay(finished.unsaved) }
         guard recoveryPoint == .unknown else { return nil }
         return .refuse(.unknown(id: id, recorded: reply, attempts: attempts))
     }
