@@ -21,6 +21,14 @@ extension PrometheusText {
         gauge("oncegate_cached_reply_bytes", "Memory of finished replies.", keys.cachedBytes)
         counter("oncegate_memory_hits_total", "Decisions that needed no store.", keys.hits)
         gauge("oncegate_unsaved", "Conclusions that the store has not taken yet.", keys.unsaved)
+        gauge("oncegate_journal_bytes", "Conclusions in the journal.", keys.journalBytes)
+        counter(
+            "oncegate_journal_failures_total", "Conclusions that the journal did not take.",
+            keys.journalFailures)
+        family(
+            "oncegate_oldest_unknown_seconds", help: "Age of the oldest unknown record.",
+            type: .gauge)
+        sample(keys.oldestUnknown / .seconds(1))
         gauge("oncegate_store_ready", "Whether claims are likely to succeed.", isReady ? 1 : 0)
     }
 

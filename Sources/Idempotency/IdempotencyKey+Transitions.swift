@@ -48,10 +48,7 @@ extension IdempotencyKey {
         _ reply: StoredReply, token: LockToken, retention: Retention, now: Timestamp
     ) throws(ClaimError) {
         try expect(token)
-        self.reply = reply
-        recoveryPoint = .finished
-        lockToken = nil
-        end(retention, now: now)
+        finish(reply, retention: retention, now: now)
     }
 
     /// Notes that the work's outcome is unknown, and what the upstream said, if anything.
@@ -71,10 +68,31 @@ extension IdempotencyKey {
         token: LockToken, retention: Duration, now: Timestamp
     ) throws(ClaimError) {
         try expect(token)
+        free(retention: retention, now: now)
+    }
+
+    /// Frees a record whatever its token is, which then settles nothing any more.
+    mutating func free(retention: Duration, now: Timestamp) {
+        precondition(recoveryPoint != .finished, "what is finished is not freed")
         reply = nil
         lockToken = nil
         if recoveryPoint == .unknown { recoveryPoint = .started }
         end(Retention(answer: retention, tombstone: .zero), now: now)
+    }
+
+    /// Stores an answer that somebody vouches for who has no token; the last token then settles
+    /// nothing any more.
+    mutating func complete(_ reply: StoredReply, retention: Retention, now: Timestamp) {
+        precondition(recoveryPoint != .finished, "what is finished is not settled anew")
+        finish(reply, retention: retention, now: now)
+    }
+
+    /// Drops the answer's body and fields; its status stays.
+    mutating func erase(now: Timestamp) {
+        guard let reply else { return }
+        self.reply = StoredReply(
+            responseCode: reply.responseCode, responseHeaders: [], responseBody: nil)
+        touch(now)
     }
 
     /// Notes that a stage is done and renews the lease.
@@ -139,6 +157,13 @@ extension IdempotencyKey {
 
     /// Whether the lease is over without a conclusion.
     func isLapsed(at now: Timestamp) -> Bool { isLocked && leaseUntil.map { $0 <= now } ?? true }
+
+    private mutating func finish(_ reply: StoredReply, retention: Retention, now: Timestamp) {
+        self.reply = reply
+        recoveryPoint = .finished
+        lockToken = nil
+        end(retention, now: now)
+    }
 
     private func expect(_ token: LockToken) throws(ClaimError) {
         guard recoveryPoint != .finished else { throw .finished }

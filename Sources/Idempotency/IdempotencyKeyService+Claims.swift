@@ -11,9 +11,10 @@ extension IdempotencyKeyService {
         let token = LockToken.random()
         let lease = Lease(owner: options.owner, token: token, duration: policy.lease)
         do {
-            let fresh = IdempotencyKey.create(request, id: id, lease: lease, now: now())
+            try await setClock()
+            let fresh = IdempotencyKey.create(request, id: id, lease: lease, now: clock.now)
             let admission = try await decide(fresh, policy, lease: lease, ticket: ticket)
-            settle(request.identity, ticket: ticket, admission)
+            settle(request.identity, ticket: ticket, admission, policy)
             return admission
         } catch {
             abandoned.withLock { $0.insert(token) }
@@ -23,9 +24,13 @@ extension IdempotencyKeyService {
         }
     }
 
-    private func settle(_ identity: Identity, ticket: UInt64, _ admission: Admission) {
+    private func settle(
+        _ identity: Identity, ticket: UInt64, _ admission: Admission, _ policy: KeyPolicy
+    ) {
         switch admission {
-        case .proceed(let claim): memory.confirm(identity, ticket: ticket, id: claim.id)
+        case .proceed(let claim):
+            memory.confirm(
+                identity, ticket: ticket, id: claim.id, lease: workLease(of: claim, policy.lease))
         case .replay(let finished):
             memory.end(
                 identity, ticket: ticket, keeping: .answer(finished), telling: .finished(finished))
@@ -42,7 +47,7 @@ extension IdempotencyKeyService {
         var found: (key: IdempotencyKey, now: Timestamp)?
         for _ in 0..<Self.contention {
             guard let (key, now) = found else {
-                switch try await store.insert(fresh) {
+                switch try await insert(fresh) {
                 case .inserted: return .proceed(Claim(fresh, lease.token, ticket))
                 case .existing(let key, let now): found = (key, now)
                 }
@@ -65,12 +70,28 @@ extension IdempotencyKeyService {
     }
 
     /// Stores a change; what is stored afterwards, be it the change or what came before it.
-    private func put(
+    func put(
         _ next: IdempotencyKey, over key: IdempotencyKey
     ) async throws(StoreError) -> (key: IdempotencyKey, now: Timestamp)? {
-        switch try await store.replace(next, expecting: key.version) {
+        switch try await replace(next, expecting: key.version) {
         case .replaced(let now): return (next, now)
         case .lost(let other, let now): return other.map { ($0, now) }
+        }
+    }
+
+    /// Stores the conclusion of a record that the store has lost, as after a loss of power where
+    /// its durability is less than full. One that can have been taken by the reaper is left alone.
+    private func restore(
+        _ key: IdempotencyKey, _ conclusion: UnsavedConclusions.Conclusion
+    ) async throws(StoreError) -> (key: IdempotencyKey, now: Timestamp)? {
+        let policy = conclusion.policy
+        let least = min(policy.retention, policy.unknownRetention + policy.tombstone)
+        let claimedAt = conclusion.claim.key.lockedAt ?? conclusion.claim.createdAt
+        if case .released = conclusion.outcome { return nil }
+        guard clock.now < claimedAt + least else { return nil }
+        switch try await insert(key) {
+        case .inserted(let now): return (key, now)
+        case .existing(let other, let now): return (other, now)
         }
     }
 
@@ -84,61 +105,13 @@ extension IdempotencyKeyService {
             try next.conclude(
                 conclusion.outcome, token: conclusion.claim.lockToken, policy: conclusion.policy,
                 now: conclusion.moment)
-            guard let stored = try await put(next, over: key) else { throw ClaimError.lost }
+            var stored = try await put(next, over: key)
+            if stored == nil { stored = try await restore(next, conclusion) }
+            guard let stored else { throw ClaimError.lost }
             if stored.key.isSame(as: next) { return next }
             key = stored.key
         }
         throw StoreError(.unavailable, "the record \(key.id) kept changing")
-    }
-
-    /// Keeps a conclusion that the store did not take, and tells those who wait.
-    func keep(_ conclusion: UnsavedConclusions.Conclusion) {
-        let claim = conclusion.claim
-        var key = claim.key
-        if (try? key.conclude(
-            conclusion.outcome, token: claim.lockToken, policy: conclusion.policy,
-            now: conclusion.moment)) == nil
-        {
-            return end(claim, keeping: .nothing, .refused(claim.refusal))
-        }
-        let isKept = unsaved.withLock { unsaved in
-            unsaved.add(
-                conclusion, limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
-        }
-        if case .released = conclusion.outcome {
-            abandoned.withLock { $0.insert(claim.lockToken) }
-        }
-        let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
-        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
-    }
-
-    /// Tries to store the conclusions that the store did not take, unless it failed just now.
-    ///
-    /// To be called now and then, every 100 ms say, by one loop.
-    ///
-    /// - Returns: How many are still not stored.
-    @discardableResult
-    public func retryUnsaved() async -> Int {
-        guard let batch = unsaved.withLock({ $0.begin(now: now()) }) else {
-            return unsaved.withLock { $0.count }
-        }
-        var done = 0
-        for conclusion in batch {
-            let claim = conclusion.claim
-            do {
-                let key = try await save(conclusion)
-                memory.settle(claim.identity, id: claim.id, keeping: key.finished)
-            } catch is StoreError {
-                break
-            } catch {
-                memory.settle(claim.identity, id: claim.id, keeping: nil)
-            }
-            done += 1
-        }
-        return unsaved.withLock { [done] unsaved in
-            unsaved.end(batch[done...], now: now())
-            return unsaved.count
-        }
     }
 }
 
@@ -193,7 +166,7 @@ extension Settlement {
 
 extension Settlement {
     /// The same, before the store has it.
-    fileprivate var unsaved: Settlement {
+    var unsaved: Settlement {
         if case .finished(let finished) = self { .finished(finished.unsaved) } else { self }
     }
 }
@@ -209,7 +182,7 @@ extension Finished {
 
 extension IdempotencyKey {
     /// What duplicates are told while the store does not have the conclusion; nil if it is free.
-    fileprivate var unsavedAnswer: Admission? {
+    var unsavedAnswer: Admission? {
         if let finished { return .replay(finished.unsaved) }
         guard recoveryPoint == .unknown else { return nil }
         return .refuse(.unknown(id: id, recorded: reply, attempts: attempts))

@@ -9,10 +9,11 @@ extension IdempotencyKeyService {
         guard !memory.isInFlight(request.identity) else { throw ClaimError.locked }
         let token = LockToken.random()
         let lease = Lease(owner: options.owner, token: token, duration: policy.lease)
-        let moment = now()
+        try await setClock()
+        let moment = clock.now
         let fresh = IdempotencyKey.create(
             request, id: KeyID(at: moment), lease: lease, now: moment)
-        switch try await store.insert(fresh) {
+        switch try await insert(fresh) {
         case .inserted: return fresh
         case .existing(let key, let now):
             guard key.isGone(at: now) else { throw ClaimError.exists(key.id) }
@@ -80,19 +81,22 @@ extension IdempotencyKeyService {
         }
     }
 
-    /// Changes the record of that name, judged anew while others change it.
-    private func change<Result>(
+    /// Changes the record of that name, judged anew while others change it. What this process
+    /// knows of it and the store does not is stored before.
+    func change<Result>(
         _ id: KeyID, _ body: (inout IdempotencyKey, Timestamp) throws(ClaimError) -> Void,
         done: (IdempotencyKey) -> Result
     ) async throws -> Result {
+        try await saveUnsaved(of: id)
         for _ in 0..<Self.contention {
-            let lookup = try await store.find(id)
+            let lookup = try await look(id)
             guard let key = lookup.key else { throw ClaimError.absent }
             var next = key
             try body(&next, lookup.now)
-            switch try await store.replace(next, expecting: key.version) {
+            switch try await replace(next, expecting: key.version) {
             case .replaced:
                 memory.forget(next.identity)
+                memory.settle(next.identity, id: id, keeping: nil)
                 return done(next)
             case .lost: continue
             }
@@ -102,40 +106,6 @@ extension IdempotencyKeyService {
 }
 
 extension IdempotencyKeyService {
-    /// At start: what a dead process left locked becomes unknown. With a store that others use
-    /// too, only what is past its lease.
-    public func recover(policy: KeyPolicy = KeyPolicy()) async throws(StoreError) {
-        var last: KeyID?
-        while true {
-            let locked = try await store.unfinished(after: last, limit: 64)
-            guard let end = locked.last?.id else { return }
-            try await lapse(locked, policy)
-            last = end
-        }
-    }
-
-    /// Lapses a page of records, all at once so that the store can commit them together.
-    private func lapse(_ keys: [IdempotencyKey], _ policy: KeyPolicy) async throws(StoreError) {
-        let moment = now()
-        let failure = await withTaskGroup(of: StoreError?.self) { group in
-            for var key in keys where !memory.isInFlight(key.identity) {
-                guard store.isExclusive || key.isLapsed(at: moment) else { continue }
-                let version = key.version
-                key.lapse(retention: policy.whileUnknown, now: moment)
-                group.addTask { [key, store] in
-                    do throws(StoreError) {
-                        _ = try await store.replace(key, expecting: version)
-                        return nil
-                    } catch {
-                        return error
-                    }
-                }
-            }
-            return await group.reduce(nil) { $0 ?? $1 }
-        }
-        if let failure { throw failure }
-    }
-
     /// Takes what expired out of the store: one small batch.
     ///
     /// - Returns: How many records it changed; fewer than `options.reapBatch` when nothing is

@@ -25,30 +25,47 @@ public final class IdempotencyKeyService: Sendable {
         public var unsavedBytes = 256 << 20
         /// Records that one call of `reap` changes at most.
         public var reapBatch = 256
+        /// The policies by which records lapse that nobody asks for, by their routes' names;
+        /// others go by the policy that the call gives.
+        public var routePolicies: [String: KeyPolicy] = [:]
+        /// Is told what an operator may want to know. It must not block.
+        public var report: @Sendable (KeyEvent) -> Void = { _ in }
 
         /// The defaults.
         public init() {}
     }
 
     let store: any IdempotencyStore
+    let journal: (any ConclusionJournal)?
+    let coding: (any ReplyCoding)?
     let options: Options
-    let now: @Sendable () -> Timestamp
+    /// The store's clock, by which everything is judged.
+    let clock: StoreClock
     let memory: KeyMemory
     let unsaved = Mutex(UnsavedConclusions())
+    /// Which entries of the journal are still needed.
+    let positions = Mutex(JournalPositions())
+    let watch = Mutex(RecordWatch())
     /// The tokens of claims that failed in the store or were released while it failed: whatever
     /// it holds under them executed nothing. Lost with the process; then such records are unknown.
     let abandoned = Mutex(AbandonedTokens())
 
     /// - Parameters:
     ///   - store: Where records are kept.
-    ///   - now: The clock by which cached answers expire, and the times of claims are taken.
+    ///   - journal: Where conclusions are kept while the store does not take them; without one
+    ///     they are lost with the process, and their records become unknown.
+    ///   - coding: How replies are written into the journal; nil for as they are.
+    ///   - now: This process's clock. Records go by the store's, which may be another one.
     public init(
-        store: any IdempotencyStore, options: Options = Options(),
+        store: any IdempotencyStore, journal: (any ConclusionJournal)? = nil,
+        coding: (any ReplyCoding)? = nil, options: Options = Options(),
         now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         self.store = store
+        self.journal = journal
+        self.coding = coding
         self.options = options
-        self.now = now
+        clock = StoreClock(local: now)
         memory = KeyMemory(
             limits: .init(
                 claims: options.claims, waiters: options.waiters,
@@ -63,7 +80,8 @@ public final class IdempotencyKeyService: Sendable {
     public func initializeRequest(
         _ request: KeyRequest, policy: KeyPolicy
     ) async throws(StoreError) -> Admission {
-        switch memory.enter(request.identity, request.fingerprint, policy: policy, now: now()) {
+        switch memory.enter(request.identity, request.fingerprint, policy: policy, now: clock.now)
+        {
         case .answer(let admission): return admission
         case .claim(let ticket, let id):
             return try await claim(request, policy: policy, ticket: ticket, id: id)
@@ -76,36 +94,38 @@ public final class IdempotencyKeyService: Sendable {
     ///
     /// It spares the caller the making of a ``KeyRequest``.
     public func recall(_ identity: Identity, _ fingerprint: Fingerprint) -> Admission? {
-        memory.recall(identity, fingerprint, now: now())
+        memory.recall(identity, fingerprint, now: clock.now)
     }
 
     /// Concludes durably, then tells those who wait.
     ///
-    /// - Throws: ``StoreError`` if the store did not take it: the conclusion stays in memory,
-    ///   where duplicates find it, and is tried again by ``retryUnsaved()``. ``ClaimError`` if
-    ///   the claim is no longer valid: nothing was changed.
+    /// - Throws: ``StoreError`` if the store did not take it: the conclusion is in the journal, if
+    ///   there is one that works, and stays in memory, where duplicates find it, until
+    ///   ``retryUnsaved()`` has stored it. ``ClaimError`` if the claim is no longer valid: nothing
+    ///   was changed.
     public func workStage(
         _ claim: Claim, _ outcome: Outcome, policy: KeyPolicy
     ) async throws -> Settlement {
         let conclusion = UnsavedConclusions.Conclusion(
-            claim: claim, outcome: outcome, policy: policy, moment: now())
+            claim: claim, outcome: outcome, policy: policy, moment: clock.now)
         do {
             let key = try await save(conclusion)
             let settlement = Settlement(outcome, key)
             end(claim, keeping: key.finished.map { .answer($0) } ?? .nothing, settlement)
             return settlement
         } catch let error as StoreError {
-            keep(conclusion)
-            throw error
+            throw await keep(conclusion, after: error)
         } catch {
-            end(claim, keeping: .nothing, .refused(claim.refusal))
+            await endLost(claim)
             throw error
         }
     }
 
-    /// Whether claims are likely to succeed.
+    /// Whether claims are likely to succeed, and their conclusions to be kept.
     public var isReady: Bool {
-        store.isAvailable && unsaved.withLock { $0.count < options.unsavedConclusions }
+        let unsaved = unsaved.withLock { $0.count }
+        guard store.isAvailable, unsaved < options.unsavedConclusions else { return false }
+        return unsaved == 0 || positions.withLock { !$0.isFailing }
     }
 
     /// What is kept now, and what was done so far.
@@ -113,7 +133,25 @@ public final class IdempotencyKeyService: Sendable {
         var statistics = KeyStatistics(store: store.statistics)
         memory.count(into: &statistics)
         statistics.unsaved = unsaved.withLock { $0.count }
+        statistics.journalBytes = journal?.size ?? 0
+        statistics.journalFailures = positions.withLock { $0.failures }
+        let oldest = watch.withLock { $0.oldestUnknown }
+        statistics.oldestUnknown = oldest.map { max(.zero, clock.now - $0) } ?? .zero
         return statistics
+    }
+
+    /// Ends a claim that is no longer valid. Those who waited get the answer that somebody else
+    /// gave, if there is one.
+    private func endLost(_ claim: Claim) async {
+        do throws(StoreError) {
+            let found = try await look(claim.id).key
+            guard let finished = found?.finished else {
+                return end(claim, keeping: .nothing, .refused(claim.refusal))
+            }
+            end(claim, keeping: .answer(finished), .finished(finished))
+        } catch {
+            end(claim, keeping: .nothing, .failed(error))
+        }
     }
 
     func end(_ claim: Claim, keeping remains: KeyTable.Remains, _ settlement: Settlement) {
@@ -136,6 +174,13 @@ public struct KeyStatistics: Sendable {
     public internal(set) var hits = 0
     /// Conclusions that the store has not taken yet.
     public internal(set) var unsaved = 0
+    /// Bytes of conclusions in the journal.
+    public internal(set) var journalBytes = 0
+    /// Conclusions that the journal did not take, so far.
+    public internal(set) var journalFailures = 0
+    /// The age of the oldest unknown record, as ``IdempotencyKeyService/noteOldestUnknown()`` saw
+    /// it last; zero without one.
+    public internal(set) var oldestUnknown = Duration.zero
     /// What the store has done.
     public let store: StoreStatistics
 

@@ -14,6 +14,11 @@ public struct KeyID: Sendable, Hashable {
         self.low = low
     }
 
+    /// A name from its two halves, the first 64 bits first.
+    init(words: (UInt64, UInt64)) {
+        self.init(high: words.0, low: words.1)
+    }
+
     /// A new name, greater than all that this process made before, for a record made at `moment`.
     public init(at moment: Timestamp) {
         self = generator.withLock { $0.next(at: moment) }

@@ -72,9 +72,33 @@ final class KeyMemory: Sendable {
         }
     }
 
-    /// Notes that a claim is durable.
-    func confirm(_ identity: Identity, ticket: UInt64, id: KeyID) {
-        shard(of: identity).table.withLock { $0.confirm(identity, ticket: ticket, id: id) }
+    /// Notes that a claim is durable, and its lease.
+    func confirm(_ identity: Identity, ticket: UInt64, id: KeyID, lease: KeyTable.WorkLease) {
+        shard(of: identity).table.withLock {
+            $0.confirm(identity, ticket: ticket, id: id, lease: lease)
+        }
+    }
+
+    /// The work whose lease is to be renewed by now.
+    func leasesDue(at now: Timestamp) -> [DueLease] {
+        guard claims.load(ordering: .relaxed) > 0 else { return [] }
+        return shards.flatMap { shard in shard.table.withLock { $0.leasesDue(at: now) } }
+    }
+
+    /// Notes when a lease is to be renewed next; nil for never again.
+    func postpone(_ lease: DueLease, until moment: Timestamp?) {
+        shard(of: lease.identity).table.withLock {
+            $0.postpone(lease.identity, ticket: lease.ticket, until: moment)
+        }
+    }
+
+    /// Keeps what duplicates are told of a key whose conclusion the store does not have.
+    func restore(
+        _ identity: Identity, _ fingerprint: Fingerprint, id: KeyID, answer: Admission
+    ) {
+        shard(of: identity).table.withLock {
+            $0.restore(identity, fingerprint, id: id, answer: answer)
+        }
     }
 
     /// Ends work and tells those who waited for it. An answer that would take more than a

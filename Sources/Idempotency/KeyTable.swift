@@ -8,6 +8,8 @@ struct KeyTable {
     private var slots: [Slot] = []
     private var vacant: [Int] = []
     private var hand = 0
+    /// Where work is in flight, in no order.
+    private var inFlight: [Int] = []
     /// Replays and refusals that were decided here.
     private(set) var hits = 0
 
@@ -35,6 +37,12 @@ struct KeyTable {
         var waiters: [Waiter] = []
         /// How many of the waiters gave up.
         var departed = 0
+        /// Its place among those in flight.
+        fileprivate var place = 0
+        /// Whether the record was changed by other means, so that no answer is to be cached.
+        fileprivate var isOverruled = false
+        /// The token under which the claim is durable, and how long its lease is.
+        fileprivate var lease: WorkLease?
 
         mutating func enroll(_ waiter: Waiter) {
             if departed > 16, departed * 2 > waiters.count {
@@ -50,6 +58,14 @@ struct KeyTable {
         case inFlight(Work)
         case finished(Finished)
         case unsaved(Admission, id: KeyID)
+    }
+
+    /// The lease of work in flight.
+    struct WorkLease {
+        let token: LockToken
+        let duration: Duration
+        /// When it is to be renewed.
+        var renewAt: Timestamp
     }
 
     private struct Slot {
@@ -107,9 +123,24 @@ struct KeyTable {
     mutating func begin(
         _ identity: Identity, _ fingerprint: Fingerprint, ticket: UInt64, id: KeyID
     ) {
-        let slot = Slot(
-            identity: identity, fingerprint: fingerprint,
-            state: .inFlight(Work(ticket: ticket, id: id)))
+        var work = Work(ticket: ticket, id: id)
+        work.place = inFlight.count
+        let position = place(
+            Slot(identity: identity, fingerprint: fingerprint, state: .inFlight(work)))
+        inFlight.append(position)
+    }
+
+    /// Keeps what duplicates are told of a key whose conclusion the store does not have; nothing
+    /// happens where the key is known.
+    mutating func restore(
+        _ identity: Identity, _ fingerprint: Fingerprint, id: KeyID, answer: Admission
+    ) {
+        guard positions[identity] == nil else { return }
+        _ = place(
+            Slot(identity: identity, fingerprint: fingerprint, state: .unsaved(answer, id: id)))
+    }
+
+    private mutating func place(_ slot: Slot) -> Int {
         let position: Int
         if let reused = vacant.popLast() {
             position = reused
@@ -118,14 +149,36 @@ struct KeyTable {
             position = slots.count
             slots.append(slot)
         }
-        positions[identity] = position
+        positions[slot.identity] = position
+        return position
     }
 
-    /// Notes that a claim is durable.
-    mutating func confirm(_ identity: Identity, ticket: UInt64, id: KeyID) {
+    /// Notes that a claim is durable, and its lease.
+    mutating func confirm(_ identity: Identity, ticket: UInt64, id: KeyID, lease: WorkLease) {
         change(identity, ticket: ticket) { work in
             work.id = id
             work.isClaimed = true
+            work.lease = lease
+        }
+    }
+
+    /// The work whose lease is to be renewed by now.
+    func leasesDue(at now: Timestamp) -> [DueLease] {
+        inFlight.compactMap { position in
+            guard
+                case .inFlight(let work) = slots[position].state, let lease = work.lease,
+                lease.renewAt <= now
+            else { return nil }
+            return DueLease(
+                identity: slots[position].identity, ticket: work.ticket, id: work.id,
+                token: lease.token, duration: lease.duration)
+        }
+    }
+
+    /// Notes when a lease is to be renewed next; nil for never again.
+    mutating func postpone(_ identity: Identity, ticket: UInt64, until moment: Timestamp?) {
+        change(identity, ticket: ticket) { work in
+            if let moment { work.lease?.renewAt = moment } else { work.lease = nil }
         }
     }
 
@@ -149,12 +202,27 @@ struct KeyTable {
             let position = positions[identity],
             case .inFlight(let work) = slots[position].state, work.ticket == ticket
         else { return nil }
+        leave(work.place)
         switch remains {
-        case .nothing: vacate(position)
-        case .answer(let finished): slots[position].state = .finished(finished)
+        case .answer(let finished) where !work.isOverruled:
+            slots[position].state = .finished(finished)
+        case .nothing, .answer: vacate(position)
         case .unsaved(let answer): slots[position].state = .unsaved(answer, id: work.id)
         }
         return (work.waiters, slots[position].weight)
+    }
+
+    /// Takes work out of those in flight: the last one gets its place.
+    private mutating func leave(_ place: Int) {
+        let moved = inFlight.removeLast()
+        guard place < inFlight.count else { return }
+        inFlight[place] = moved
+        guard case .inFlight(var work) = slots[moved].state else {
+            preconditionFailure("what is in flight is known to be")
+        }
+        slots[moved].state = .vacant
+        work.place = place
+        slots[moved].state = .inFlight(work)
     }
 
     /// What stays in memory when work ends.
@@ -184,12 +252,16 @@ struct KeyTable {
         return false
     }
 
-    /// Forgets a cached answer, because the record was changed by other means; its weight.
+    /// Forgets a cached answer, because the record was changed by other means; its weight. Work
+    /// in flight goes on, and leaves no answer behind.
     mutating func forget(_ identity: Identity) -> Int {
-        guard
-            let position = positions[identity], case .finished = slots[position].state
-        else { return 0 }
-        return vacate(position)
+        guard let position = positions[identity] else { return 0 }
+        switch slots[position].state {
+        case .finished: return vacate(position)
+        case .inFlight(let work): change(identity, ticket: work.ticket) { $0.isOverruled = true }
+        case .vacant, .unsaved: break
+        }
+        return 0
     }
 
     /// Drops one cached answer that was not replayed since the hand last came by; its weight, nil
@@ -233,4 +305,13 @@ struct KeyTable {
 
     private static let nobody = Identity(scope: [], idempotencyKey: "")
     private static let noFingerprint = Fingerprint()
+}
+
+/// Work in flight whose lease is to be renewed.
+struct DueLease {
+    let identity: Identity
+    let ticket: UInt64
+    let id: KeyID
+    let token: LockToken
+    let duration: Duration
 }

@@ -1,5 +1,3 @@
-private import Glibc
-
 /// A moment of the wall clock, for records: microseconds since 1970-01-01T00:00:00Z.
 ///
 /// Wall clocks step. Waiting is measured by a monotonic clock, never by this one.
@@ -12,12 +10,9 @@ public struct Timestamp: Sendable, Hashable {
         self.microseconds = microseconds
     }
 
-    /// The machine's `CLOCK_REALTIME`.
-    public static func now() -> Timestamp {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
-    }
+    /// The machine's wall clock, which neither goes backwards nor leaps: where it was set anew
+    /// since the process began, it is followed at no more than twice its speed.
+    public static func now() -> Timestamp { SteadyClock.read() }
 }
 
 extension Timestamp: Comparable {

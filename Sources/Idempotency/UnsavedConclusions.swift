@@ -9,6 +9,8 @@ struct UnsavedConclusions {
         var outcome: Outcome
         var policy: KeyPolicy
         var moment: Timestamp
+        /// Where the journal has it; nil without a journal, and before.
+        var position: UInt64?
 
         /// The bytes that it keeps in memory, more or less.
         var weight: Int {
@@ -20,10 +22,16 @@ struct UnsavedConclusions {
     }
 
     private var waiting: [Conclusion] = []
+    private var trying: [Conclusion] = []
     private var bytes = 0
     private var pause: Duration = .milliseconds(100)
     private var notBefore = Timestamp(microseconds: .min)
     private var isTrying = false
+
+    /// The one of a record, whether or not it is being tried.
+    func first(of id: KeyID) -> Conclusion? {
+        waiting.first { $0.claim.id == id } ?? trying.first { $0.claim.id == id }
+    }
 
     /// How many there are, those that are being tried included.
     private(set) var count = 0
@@ -41,15 +49,15 @@ struct UnsavedConclusions {
     mutating func begin(now: Timestamp) -> [Conclusion]? {
         guard !isTrying, !waiting.isEmpty, now >= notBefore else { return nil }
         isTrying = true
-        defer { waiting = [] }
-        return waiting
+        trying = waiting
+        waiting = []
+        return trying
     }
 
     /// Takes back those that are still not stored; nothing left means that the store works.
-    mutating func end(
-        _ left: ArraySlice<Conclusion>, now: Timestamp
-    ) {
+    mutating func end(_ left: [Conclusion], now: Timestamp) {
         isTrying = false
+        trying = []
         waiting.insert(contentsOf: left, at: 0)
         count = waiting.count
         bytes = waiting.reduce(0) { $0 + $1.weight }

@@ -8,7 +8,7 @@ internal import Idempotency
 final class RecordRows {
     private let connection: Connection
     private var scratch = Scratch()
-    private let insertion, update, removal, tombstone, bySequence, unfinished, unknown: Statement
+    private let insertion, update, removal, tombstone, bySequence, unknown: Statement
     private let replyInsertion, replyRemoval: Statement
     private var lastReply: Int64
 
@@ -19,7 +19,6 @@ final class RecordRows {
         removal = try connection.prepare("DELETE FROM idempotency_records WHERE sequence = ?1")
         tombstone = try connection.prepare(SQL.tombstone)
         bySequence = try connection.prepare(SQL.select + " WHERE sequence = ?1")
-        unfinished = try connection.prepare(SQL.unfinished)
         unknown = try connection.prepare(SQL.unknown)
         replyInsertion = try connection.prepare(
             "INSERT INTO idempotency_replies VALUES (?1, ?2, ?3, ?4)")
@@ -76,11 +75,6 @@ final class RecordRows {
         bySequence.bind(1, sequence)
         defer { bySequence.reset() }
         return try bySequence.step() ? read(bySequence) : nil
-    }
-
-    /// Locked records in order of their numbers.
-    func unfinished(from sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        try list(unfinished, from: sequence, limit: limit)
     }
 
     /// Unknown records in order of their numbers.
@@ -251,9 +245,6 @@ private enum SQL {
             (SELECT reply FROM idempotency_records
             WHERE sequence = ?1 AND revision = coalesce(?2, revision))
         """
-
-    static let unfinished =
-        select + " WHERE sequence >= ?1 AND locked_at IS NOT NULL ORDER BY sequence LIMIT ?2"
 
     /// Its condition is that of an index.
     static let unknown =

@@ -144,8 +144,13 @@ final class Records {
 
     /// Locked records in order of their numbers.
     func unfinished(after id: KeyID?, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        let first = max(noted ?? 0, id.map { $0.sequence + 1 } ?? 0)
-        return try rows.unfinished(from: first, limit: limit)
+        let first = id.map { $0.sequence + 1 } ?? 0
+        var keys: [IdempotencyKey] = []
+        for sequence in locked.filter({ $0 >= first }).sorted() {
+            guard keys.count < limit else { break }
+            if let key = try rows.find(sequence), key.isLocked { keys.append(key) }
+        }
+        return keys
     }
 
     /// Unknown records in order of their numbers.

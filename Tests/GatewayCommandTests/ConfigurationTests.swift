@@ -120,8 +120,11 @@ private func messages(_ text: String) -> [String] {
             }
             """
         let effective = try #require(read(whole).effective)
-        // Beside the contract's members there are our own cache, and where stages may be left to a backend.
-        let ours = ["/store/cache", "/routes/0/idempotency/backend_stages"].map { JSONPointer($0)! }
+        // Beside the contract's members there are our own cache and journal, and where stages may be
+        // left to a backend.
+        let ours = ["/store/cache", "/store/journal", "/routes/0/idempotency/backend_stages"].map {
+            JSONPointer($0)!
+        }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))
                 == form(JSONCanonicalForm.of(Array(whole.utf8)[...])))
@@ -142,7 +145,7 @@ private func messages(_ text: String) -> [String] {
               "listeners": [{"address": "[::1]:0"}, {"address": "unix:/run/o.sock"}, {"address": "[::1]:0"}],
               "admin": null,
               "threads": 3,
-              "store": {"path": "/var/x.db", "durability": "normal", "cache": "0B"},
+              "store": {"path": "/var/x.db", "durability": "normal", "cache": "0B", "journal": "none"},
               "log": {"level": "warning", "access": false},
               "limits": {"body": "1GiB", "connections": 5},
               "timeouts": {"drain": "250ms", "keep_alive": "2m"},
@@ -171,6 +174,7 @@ private func messages(_ text: String) -> [String] {
         #expect(configuration.listeners[0].address == .tcp(host: "::1", port: 0))
         #expect(configuration.listeners[1].address == .unix(path: "/run/o.sock"))
         #expect(configuration.admin == nil && configuration.threads == 3)
+        #expect(configuration.store.journal == nil)
         #expect(configuration.timeouts.drain == .milliseconds(250))
         #expect(configuration.upstreams.map(\.name) == ["b", "a"])
         #expect(

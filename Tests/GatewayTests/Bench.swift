@@ -29,7 +29,8 @@ import Testing
     init(
         _ upstream: ScriptedUpstream, keys rules: KeyRules?, path: String = "/**",
         host: Upstream.HostField = .keep, bodyLimit: Int? = 10 << 20, rewrite: String? = nil,
-        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1)
+        log: Log = Log(level: .error, access: false, to: -1, accessTo: -1),
+        journal: (any ConclusionJournal)? = nil
     ) throws {
         self.log = log
         self.upstream = upstream
@@ -42,7 +43,7 @@ import Testing
             routes: [route], upstreams: [Upstream(name: "api", authority: "api:9", host: host)])
         let clock = clock
         store = FaultyStore(InMemoryStore(now: { clock.now }))
-        keys = IdempotencyKeyService(store: store, now: { clock.now })
+        keys = IdempotencyKeyService(store: store, journal: journal, now: { clock.now })
         gateway = GatewayHandler(
             table: table, clients: [upstream], keys: keys, timers: timers, log: log,
             metrics: GatewayMetrics(metrics, table: table))

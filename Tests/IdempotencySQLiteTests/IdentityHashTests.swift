@@ -1,3 +1,4 @@
+import Idempotency
 import Testing
 
 @testable import IdempotencySQLite

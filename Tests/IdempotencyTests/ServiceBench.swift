@@ -5,21 +5,39 @@ import TestSupport
 struct ServiceBench: Sendable {
     let clock = ManualClock()
     let store: FaultyStore
+    let journal = FaultyJournal()
+    let events = Events()
     let service: IdempotencyKeyService
     var policy = KeyPolicy()
+    private let options: IdempotencyKeyService.Options
 
-    init(_ change: (inout IdempotencyKeyService.Options) -> Void = { _ in }) {
+    init(
+        isExclusive: Bool = true,
+        _ change: (inout IdempotencyKeyService.Options) -> Void = { _ in }
+    ) {
         let clock = clock
-        store = FaultyStore(InMemoryStore(now: { clock.now }))
+        let events = events
+        store = FaultyStore(InMemoryStore(now: { clock.now }), isExclusive: isExclusive)
         var options = IdempotencyKeyService.Options()
+        options.report = { events.add($0) }
         change(&options)
+        self.options = options
         service = IdempotencyKeyService(store: store, options: options, now: { clock.now })
     }
 
     /// A service of another process on the same store.
-    func other() -> IdempotencyKeyService {
+    ///
+    /// - Parameter skew: How much its clock is ahead of the store's.
+    func other(skew: Duration = .zero) -> IdempotencyKeyService {
         let clock = clock
-        return IdempotencyKeyService(store: store, now: { clock.now })
+        return IdempotencyKeyService(store: store, options: options, now: { clock.now + skew })
+    }
+
+    /// A service with the journal; another one stands for the process after a restart.
+    func journaled(coding: (any ReplyCoding)? = nil) -> IdempotencyKeyService {
+        let clock = clock
+        return IdempotencyKeyService(
+            store: store, journal: journal, coding: coding, options: options, now: { clock.now })
     }
 
     func ask(
@@ -35,8 +53,11 @@ struct ServiceBench: Sendable {
         try await ask(name, service).claim
     }
 
-    func finish(_ claim: Claim, _ reply: StoredReply = .sample) async throws -> Settlement {
-        try await service.workStage(
+    @discardableResult
+    func finish(
+        _ claim: Claim, _ reply: StoredReply = .sample, _ service: IdempotencyKeyService? = nil
+    ) async throws -> Settlement {
+        try await (service ?? self.service).workStage(
             claim, .finished(reply, retention: policy.retention), policy: policy)
     }
 }

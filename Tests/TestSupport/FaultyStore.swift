@@ -21,15 +21,22 @@ package final class FaultyStore: IdempotencyStore {
         var standing: [Call: Fault] = [:]
         var calls: [Call: Int] = [:]
         var isHolding = false
+        var isHoldingAnswers = false
         var held: [UnsafeContinuation<Void, Never>] = []
         var watchers: [(count: Int, continuation: UnsafeContinuation<Void, Never>)] = []
     }
 
     private let store: any IdempotencyStore
     private let state = Mutex(State())
+    private let exclusive: Bool?
 
     /// Wraps a store.
-    package init(_ store: any IdempotencyStore) { self.store = store }
+    ///
+    /// - Parameter isExclusive: What it says of itself; nil for what the other one says.
+    package init(_ store: any IdempotencyStore, isExclusive: Bool? = nil) {
+        self.store = store
+        exclusive = isExclusive
+    }
 
     /// Has the next calls of a kind fail, or not (nil), one after the other.
     package func fail(_ call: Call, _ faults: Fault?...) {
@@ -55,10 +62,22 @@ package final class FaultyStore: IdempotencyStore {
     /// Holds calls up from now on, before they do anything.
     package func hold() { state.withLock { $0.isHolding = true } }
 
+    /// Holds the answers of replacements up from now on, which are done by then.
+    package func holdAnswers() { state.withLock { $0.isHoldingAnswers = true } }
+
+    /// Holds up nothing that comes from now on.
+    package func letNewCallsThrough() {
+        state.withLock { state in
+            state.isHolding = false
+            state.isHoldingAnswers = false
+        }
+    }
+
     /// Lets the calls go on that are held, and all to come.
     package func letGo() {
         let held = state.withLock { state in
             state.isHolding = false
+            state.isHoldingAnswers = false
             defer { state.held = [] }
             return state.held
         }
@@ -77,7 +96,7 @@ package final class FaultyStore: IdempotencyStore {
         }
     }
 
-    package var isExclusive: Bool { store.isExclusive }
+    package var isExclusive: Bool { exclusive ?? store.isExclusive }
     package var isAvailable: Bool { state.withLock { $0.standing.isEmpty } && store.isAvailable }
     package var statistics: StoreStatistics { store.statistics }
 
@@ -105,6 +124,7 @@ package final class FaultyStore: IdempotencyStore {
         let fault = await enter(.replace)
         if fault == .before { throw Self.error }
         let result = try await store.replace(key, expecting: version)
+        await hold { $0.isHoldingAnswers }
         if fault == .after { throw Self.error }
         return result
     }
@@ -135,17 +155,7 @@ package final class FaultyStore: IdempotencyStore {
 
     /// Counts a call, holds it up if that is wanted, and says how it is to fail.
     private func enter(_ call: Call) async -> Fault? {
-        await withUnsafeContinuation { continuation in
-            let (isHeld, watchers) = state.withLock { state in
-                guard state.isHolding else { return (false, [UnsafeContinuation<Void, Never>]()) }
-                state.held.append(continuation)
-                let reached = state.watchers.filter { $0.count <= state.held.count }
-                state.watchers.removeAll { $0.count <= state.held.count }
-                return (true, reached.map(\.continuation))
-            }
-            for watcher in watchers { watcher.resume() }
-            if !isHeld { continuation.resume() }
-        }
+        await hold { $0.isHolding }
         return state.withLock { state in
             state.calls[call, default: 0] += 1
             if var faults = state.faults[call], !faults.isEmpty {
@@ -154,6 +164,21 @@ package final class FaultyStore: IdempotencyStore {
                 return fault
             }
             return state.standing[call]
+        }
+    }
+
+    /// Holds the caller up while `isWanted`.
+    private func hold(while isWanted: @Sendable (State) -> Bool) async {
+        await withUnsafeContinuation { continuation in
+            let (isHeld, watchers) = state.withLock { state in
+                guard isWanted(state) else { return (false, [UnsafeContinuation<Void, Never>]()) }
+                state.held.append(continuation)
+                let reached = state.watchers.filter { $0.count <= state.held.count }
+                state.watchers.removeAll { $0.count <= state.held.count }
+                return (true, reached.map(\.continuation))
+            }
+            for watcher in watchers { watcher.resume() }
+            if !isHeld { continuation.resume() }
         }
     }
 }

@@ -121,6 +121,11 @@ extension Execution {
         let isSafe = error.effect == .none && !followsUnknown
         if !isSafe { handler.counters.unknowns.increment() }
         let (status, _) = await settle(isSafe ? .released(nil) : .unknown(nil))
+        // Nothing was sent, but the key is somebody else's now: what became of it is theirs to say.
+        if isSafe, status == .unknown {
+            try? await call.give(.inFlight(retryAfter: 1), .inFlight, as: .inFlight, at: .started)
+            return
+        }
         if downstream.hasBegun {
             call.account.outcome = .unknown
             return call.writer.abort()
@@ -146,6 +151,10 @@ extension Execution {
     }
 
     /// Makes the conclusion durable. If that fails, the answer goes out all the same, as unsaved.
+    ///
+    /// A claim that is no longer valid changes nothing: its lease was over and somebody else
+    /// decided. The answer is the upstream's and goes out, but the key does not vouch for it, so
+    /// it is called unknown.
     private func settle(_ outcome: Outcome) async -> (KeyStatus, expires: Timestamp?) {
         let timers = handler.services.timers
         let startedAt = timers.now
@@ -159,13 +168,20 @@ extension Execution {
             case .unknown: return (.unknown, nil)
             case .refused, .failed: return (.unsaved, nil)
             }
+        } catch let error as ClaimError {
+            note("claim lost", error)
+            return (.unknown, nil)
         } catch {
-            handler.services.log.write(.error, "conclusion not saved") { line in
-                line.member("key_id", claim.id.description)
-                line.member("route", handler.route.name)
-                line.member("detail", "\(error)")
-            }
+            note("conclusion not saved", error)
             return (.unsaved, nil)
+        }
+    }
+
+    private func note(_ message: String, _ error: any Error) {
+        handler.services.log.write(.error, message) { line in
+            line.member("key_id", claim.id.description)
+            line.member("route", handler.route.name)
+            line.member("detail", "\(error)")
         }
     }
 }

@@ -53,6 +53,9 @@ extension Configuration {
         var durability = Durability.full
         /// Bytes of finished replies that are kept ready in memory.
         var cache = 64 << 20
+        /// Bytes of conclusions that are kept beside the store while it does not take them; nil
+        /// for none.
+        var journal: Int? = 256 << 20
 
         static var members: [Member<Store>] {
             [
@@ -60,6 +63,7 @@ extension Configuration {
                 Member("path", \.path, .plain("the path of a file")),
                 Member("durability", \.durability, .word()),
                 Member("cache", \.cache, .size(0...(1 << 40))),
+                Member("journal", \.journal, .or("none", .size((1 << 20)...(1 << 40)))),
                 .unsupported("encryption_key", except: .null),
                 .unsupported("url", except: .null, isPrinted: false),
                 .unsupported("connections", except: .null, isPrinted: false),

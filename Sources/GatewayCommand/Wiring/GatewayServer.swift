@@ -19,6 +19,7 @@ struct StartError: Error, CustomStringConvertible {
 final class GatewayServer: Sendable {
     private let shared: Shared
     private let store: SQLiteStore
+    private let journal: FileJournal?
     private let loops: [EventLoop]
     private let isDraining = Atomic<Bool>(false)
 
@@ -27,17 +28,22 @@ final class GatewayServer: Sendable {
         let table = try configuration.routingTable()
         do throws(StoreError) {
             store = try configuration.store.open()
+            journal = try configuration.store.openJournal()
         } catch {
             throw StartError(error.detail)
         }
+        let log = configuration.log.open()
         var options = IdempotencyKeyService.Options()
         options.replyCacheBytes = configuration.store.cache
+        options.unsavedBytes = configuration.store.journal ?? options.unsavedBytes
         options.owner = "oncegate-\(getpid())"
+        options.routePolicies = table.policies
+        options.report = { log.write($0) }
         let metrics = Metrics()
         shared = Shared(
             configuration: configuration, table: table,
-            keys: IdempotencyKeyService(store: store, options: options),
-            log: configuration.log.open(), metrics: metrics,
+            keys: IdempotencyKeyService(store: store, journal: journal, options: options),
+            log: log, metrics: metrics,
             gatewayMetrics: GatewayMetrics(metrics, table: table),
             places: ConnectionLimit(configuration.limits.connections))
         metrics.observe(shared.keys)
@@ -49,6 +55,7 @@ final class GatewayServer: Sendable {
     /// Settles what a dead process left behind, then listens everywhere.
     func start() async throws {
         warn()
+        if let damage = journal?.damage { shared.log.write(damage) }
         try await shared.keys.recover()
         for loop in loops {
             let shared = shared
@@ -114,6 +121,7 @@ final class GatewayServer: Sendable {
         }
         _ = await shared.keys.retryUnsaved()
         store.close()
+        journal?.close()
         shared.log.write(cut == 0 ? .info : .warning, "drained") {
             $0.member("connections_cut", cut)
         }

@@ -77,15 +77,41 @@ final class LoopGraph {
         admin = server
     }
 
-    /// Expires records and delivers what the store refused before, for as long as the loop runs.
+    /// Renews leases, delivers what the store refused before, lapses what is overdue and expires
+    /// records, for as long as the loop runs.
     func maintain(on loop: isolated EventLoop) {
         let keys = shared.keys
         let log = shared.log
         let reactor = loop.reactor
         loop.start {
             while true {
+                // Often enough for a lease of a second.
+                await reactor.sleep(for: .milliseconds(100))
+                await keys.renewLeases()
+            }
+        }
+        loop.start {
+            while true {
+                await reactor.sleep(for: .milliseconds(250))
+                await keys.retryUnsaved()
+            }
+        }
+        loop.start {
+            while true {
+                await reactor.sleep(for: .seconds(5))
+                do {
+                    try await keys.lapseOverdue()
+                    try await keys.noteOldestUnknown()
+                } catch {
+                    log.write(.warning, "overdue records not seen to") {
+                        $0.member("reason", "\(error)")
+                    }
+                }
+            }
+        }
+        loop.start {
+            while true {
                 await reactor.sleep(for: .seconds(1))
-                _ = await keys.retryUnsaved()
                 do {
                     // Small batches, with a pause for everybody else after each.
                     while try await keys.reap() > 0 { await reactor.sleep(for: .milliseconds(20)) }

@@ -167,6 +167,15 @@ extension Configuration.Store {
         options.deliver = { resumeAll in EventLoop.coalescingWakeups(resumeAll) }
         return try SQLiteStore(path: path, options: options)
     }
+
+    /// Opens the file beside the store's in which conclusions wait for it; nil where none is
+    /// wanted. It blocks.
+    func openJournal() throws(StoreError) -> FileJournal? {
+        guard let journal else { return nil }
+        var options = FileJournal.Options()
+        options.limit = journal
+        return try FileJournal(path: path + ".conclusions", options: options)
+    }
 }
 
 extension Address {

@@ -1,0 +1,225 @@
+internal import Synchronization
+
+// Conclusions that the store does not take.
+
+extension IdempotencyKeyService {
+    /// Keeps a conclusion that the store did not take, in the journal and in memory, and tells
+    /// those who wait.
+    ///
+    /// - Returns: The store's error, which says so if the journal failed too.
+    func keep(
+        _ conclusion: UnsavedConclusions.Conclusion, after error: StoreError
+    ) async -> StoreError {
+        let claim = conclusion.claim
+        guard let key = conclusion.key else {
+            end(claim, keeping: .nothing, .refused(claim.refusal))
+            return error
+        }
+        var conclusion = conclusion
+        let failure = await journal(&conclusion)
+        let isKept = unsaved.withLock { [conclusion] unsaved in
+            unsaved.add(
+                conclusion, limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
+        }
+        if !isKept, conclusion.position == nil { options.report(.forgotten(claim.id)) }
+        if case .released = conclusion.outcome {
+            abandoned.withLock { $0.insert(claim.lockToken) }
+        }
+        let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
+        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
+        guard let failure else { return error }
+        return StoreError(error.reason, "\(error.detail); nor did the journal take it: \(failure)")
+    }
+
+    /// Writes a conclusion into the journal, if there is one; why it is not there, if it failed.
+    private func journal(_ conclusion: inout UnsavedConclusions.Conclusion) async -> StoreError? {
+        guard let journal else { return nil }
+        positions.withLock { $0.begin() }
+        do throws(StoreError) {
+            let entry = try ConclusionCodec.encode(conclusion.encoded(by: coding))
+            let position = try await journal.append(entry)
+            positions.withLock { $0.end(position) }
+            conclusion.position = position
+            return nil
+        } catch {
+            positions.withLock { $0.end(nil) }
+            options.report(.journalFailed(conclusion.claim.id, error))
+            return error
+        }
+    }
+
+    /// Tries to store the conclusions that the store did not take, unless it failed just now, and
+    /// takes those out of the journal that it has.
+    ///
+    /// To be called now and then, every 100 ms say, by one loop.
+    ///
+    /// - Returns: How many are still not stored.
+    @discardableResult
+    public func retryUnsaved() async -> Int {
+        if let batch = unsaved.withLock({ $0.begin(now: clock.now) }) {
+            let left = await deliver(batch)
+            unsaved.withLock { $0.end(left, now: clock.now) }
+        }
+        await discardDelivered()
+        return unsaved.withLock { $0.count }
+    }
+
+    /// Delivers conclusions, some at a time so that the store can commit them together; those that
+    /// it still does not take.
+    private func deliver(
+        _ batch: [UnsavedConclusions.Conclusion]
+    ) async -> [UnsavedConclusions.Conclusion] {
+        var left: [UnsavedConclusions.Conclusion] = []
+        var rest = batch[...]
+        var isStoreFailing = false
+        while !rest.isEmpty, !isStoreFailing {
+            let part = rest.prefix(64)
+            rest = rest.dropFirst(64)
+            let errors = await withTaskGroup(of: (Int, StoreError?).self) { group in
+                for (index, conclusion) in zip(part.indices, part) {
+                    group.addTask { (index, await self.deliver(conclusion)) }
+                }
+                return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            }
+            for (index, conclusion) in zip(part.indices, part) {
+                guard let error = errors[index] else { continue }
+                left.append(conclusion)
+                // One record that cannot be read does not hold up the others.
+                if error.reason != .corrupt { isStoreFailing = true }
+            }
+        }
+        return left + rest
+    }
+
+    private func deliver(_ conclusion: UnsavedConclusions.Conclusion) async -> StoreError? {
+        let claim = conclusion.claim
+        do {
+            let key = try await save(conclusion)
+            memory.settle(claim.identity, id: claim.id, keeping: key.finished)
+            options.report(.delivered(claim.id))
+        } catch let error as StoreError {
+            return error
+        } catch {
+            memory.settle(claim.identity, id: claim.id, keeping: nil)
+            options.report(.dropped(claim.id, error as? ClaimError ?? .lost))
+        }
+        positions.withLock { $0.remove(conclusion.position) }
+        return nil
+    }
+
+    private func discardDelivered() async {
+        guard let journal, let end = positions.withLock({ $0.discardable }) else { return }
+        do throws(StoreError) {
+            try await journal.discard(through: end)
+            positions.withLock { $0.discard(through: end) }
+        } catch {
+            options.report(.discardFailed(error))
+        }
+    }
+
+    /// Stores what is known of a record and not stored yet, so that nobody changes it in ignorance.
+    ///
+    /// - Throws: When the store still does not take it.
+    func saveUnsaved(of id: KeyID) async throws(StoreError) {
+        guard let conclusion = unsaved.withLock({ $0.first(of: id) }) else { return }
+        if let error = await deliver(conclusion) { throw error }
+    }
+}
+
+extension IdempotencyKeyService {
+    /// Takes up the conclusions that an earlier process left in the journal. Until they are
+    /// stored, duplicates are answered from them.
+    func readJournal() async throws(StoreError) {
+        guard let journal, !positions.withLock({ $0.isRead }) else { return }
+        for (position, bytes) in try await journal.entries() {
+            do throws(StoreError) {
+                var conclusion = try ConclusionCodec.decode(bytes)
+                do throws(StoreError) {
+                    conclusion = try conclusion.decoded(by: coding)
+                } catch {
+                    keepUnreadable(position, error)
+                    continue
+                }
+                conclusion.position = position
+                take(conclusion)
+            } catch {
+                guard error.reason != .newer else {
+                    keepUnreadable(position, error)
+                    continue
+                }
+                positions.withLock { $0.add(position, isNeeded: false) }
+                options.report(.unreadable(position: position, isKept: false, error))
+            }
+        }
+        positions.withLock { $0.isRead = true }
+    }
+
+    private func keepUnreadable(_ position: UInt64, _ error: StoreError) {
+        positions.withLock { $0.add(position, isNeeded: true) }
+        options.report(.unreadable(position: position, isKept: true, error))
+    }
+
+    private func take(_ conclusion: UnsavedConclusions.Conclusion) {
+        let claim = conclusion.claim
+        guard let position = conclusion.position else { return }
+        guard let key = conclusion.key else {
+            positions.withLock { $0.add(position, isNeeded: false) }
+            return options.report(.dropped(claim.id, .lost))
+        }
+        positions.withLock { $0.add(position, isNeeded: true) }
+        // The journal's own limit is the one that counts here.
+        _ = unsaved.withLock { $0.add(conclusion, limit: .max, byteLimit: .max) }
+        if case .released = conclusion.outcome {
+            abandoned.withLock { $0.insert(claim.lockToken) }
+        }
+        guard let answer = key.unsavedAnswer else { return }
+        memory.restore(claim.identity, claim.key.fingerprint, id: claim.id, answer: answer)
+    }
+}
+
+extension UnsavedConclusions.Conclusion {
+    /// The record as the conclusion leaves it; nil if the claim was never good for it.
+    var key: IdempotencyKey? {
+        var key = claim.key
+        do throws(ClaimError) {
+            try key.conclude(outcome, token: claim.lockToken, policy: policy, now: moment)
+            return key
+        } catch {
+            return nil
+        }
+    }
+
+    /// The same with its reply as it is to be written.
+    fileprivate func encoded(by coding: (any ReplyCoding)?) throws(StoreError) -> Self {
+        guard let coding, let reply = outcome.reply else { return self }
+        var copy = self
+        copy.outcome = outcome.replacing(try coding.encode(reply, of: claim.id))
+        return copy
+    }
+
+    /// The same with its reply as it was before it was written.
+    fileprivate func decoded(by coding: (any ReplyCoding)?) throws(StoreError) -> Self {
+        guard let coding, let reply = outcome.reply else { return self }
+        var copy = self
+        copy.outcome = outcome.replacing(try coding.decode(reply, of: claim.id))
+        return copy
+    }
+}
+
+extension Outcome {
+    /// What the upstream said, if anything.
+    var reply: StoredReply? {
+        switch self {
+        case .finished(let reply, _): reply
+        case .unknown(let reply), .released(let reply): reply
+        }
+    }
+
+    fileprivate func replacing(_ reply: StoredReply) -> Outcome {
+        switch self {
+        case .finished(_, let retention): .finished(reply, retention: retention)
+        case .unknown: .unknown(reply)
+        case .released: .released(reply)
+        }
+    }
+}
