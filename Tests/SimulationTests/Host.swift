@@ -7,6 +7,8 @@ final class Host: @unchecked Sendable {
     let index: Int
     private unowned let world: World
     private(set) var process: SimulatedProcess?
+    /// Its file of conclusions; nil where the plan has none.
+    let journal: HostJournal?
     private(set) var isStopped = false
     /// Steps of all its processes.
     private(set) var steps = 0
@@ -15,6 +17,7 @@ final class Host: @unchecked Sendable {
     init(_ index: Int, _ world: World) {
         self.index = index
         self.world = world
+        journal = world.plan.hasJournal ? HostJournal(world) : nil
     }
 
     /// Starts a process; it serves once it has settled what its predecessor left behind.

@@ -34,6 +34,11 @@ struct Plan {
     /// How likely the store begins to fail for a while, at each call.
     var outages = 0.0
 
+    /// Whether each machine has a file for conclusions that the store does not take.
+    var hasJournal = true
+    /// The probability that it does not take one.
+    var journalFaults = 0.0
+
     /// What the upstream does to a request, with weights.
     var upstream: [(weight: Int, behaviour: Behaviour)] = [(1, .answers)]
     /// Milliseconds that it takes for something at most.
@@ -130,6 +135,8 @@ extension Plan {
         storeDelay = [1, 20, 1000].randomElement(using: &random)!
         storeFaults = [0, 0.02, 0.1, 0.3].randomElement(using: &random)!
         outages = [0, 0, 0.02].randomElement(using: &random)!
+        hasJournal = Int.random(in: 0..<4, using: &random) > 0
+        journalFaults = [0, 0, 0.3].randomElement(using: &random)!
         upstreamDelay = [10, 2000, 10_000].randomElement(using: &random)!
         let usual = Int.random(in: 1...12, using: &random)
         upstream = [(usual, .answers)]

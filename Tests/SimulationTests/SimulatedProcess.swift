@@ -38,7 +38,8 @@ actor SimulatedProcess {
         options.owner = "process-\(number)"
         options.replyCacheBytes = plan.caches ? 64 << 20 : 0
         keys = IdempotencyKeyService(
-            store: StoreConnection(self), options: options,
+            store: StoreConnection(self),
+            journal: host.journal.map { JournalConnection(self, $0) }, options: options,
             now: { [world] in world.time + skew })
         do {
             try await keys.recover()
@@ -49,20 +50,25 @@ actor SimulatedProcess {
             table: plan.table, clients: [OriginClient(self)], keys: keys,
             timers: SimulatedTimers(self), log: Self.log, metrics: Self.metrics)
         isServing = true
-        await maintain()
+        maintain()
     }
 
-    private func maintain() async {
-        for turn in 1... {
-            await world.sleep(.seconds(1), of: self)
-            guard !world.isClosed else { return }
-            _ = await keys.retryUnsaved()
-            // Each second in earnest; nothing expires here, so that now and then is enough.
-            guard turn % 20 == 0 else { continue }
-            do {
-                while try await keys.reap() > 0 { await world.sleep(.milliseconds(20), of: self) }
-            } catch {
-                await world.sleep(.seconds(10), of: self)
+    /// Maintains the keys, as `LoopGraph` does, if not quite as often.
+    private func maintain() {
+        repeatedly(every: world.plan.lease / 10) { keys in _ = await keys.renewLeases() }
+        repeatedly(every: .milliseconds(1000)) { keys in _ = await keys.retryUnsaved() }
+        repeatedly(every: .seconds(9)) { keys in _ = try? await keys.lapseOverdue() }
+        repeatedly(every: .seconds(20)) { keys in _ = try? await keys.reap() }
+    }
+
+    private func repeatedly(
+        every pause: Duration, _ body: @escaping @Sendable (IdempotencyKeyService) async -> Void
+    ) {
+        Task(executorPreference: executor) { [world, keys = keys!] in
+            while true {
+                await world.sleep(pause, of: self)
+                guard !world.isClosed else { return }
+                await body(keys)
             }
         }
     }
