@@ -20,7 +20,7 @@ extension World {
         for _ in 0...plan.retries {
             let answer = await send(order, to: pick(hosts), patience: plan.patience)
             if let answer, answer.isFinal { return }
-            await sleep(delay(upTo: 20_000))
+            await sleep(delay(upTo: plan.retryDelay))
         }
     }
 

@@ -25,6 +25,8 @@ struct Plan {
     var patience = 90_000
     /// How often an order is sent again at most.
     var retries = 3
+    /// Milliseconds between two tries at most.
+    var retryDelay = 20_000
 
     var storeDelay = 20
     /// The probability that a call of the store fails, one way or the other.

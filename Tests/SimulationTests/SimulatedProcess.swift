@@ -55,8 +55,8 @@ actor SimulatedProcess {
 
     /// Maintains the keys, as `LoopGraph` does, if not quite as often.
     private func maintain() {
-        repeatedly(every: world.plan.lease / 10) { keys in _ = await keys.renewLeases() }
-        repeatedly(every: .milliseconds(1000)) { keys in _ = await keys.retryUnsaved() }
+        repeatedly(every: world.plan.lease / 6) { keys in _ = await keys.renewLeases() }
+        repeatedly(every: .milliseconds(2500)) { keys in _ = await keys.retryUnsaved() }
         repeatedly(every: .seconds(9)) { keys in _ = try? await keys.lapseOverdue() }
         repeatedly(every: .seconds(20)) { keys in _ = try? await keys.reap() }
     }
