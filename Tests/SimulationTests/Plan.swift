@@ -108,7 +108,7 @@ extension Plan {
                 .milliseconds(Int.random(in: -45_000...45_000, using: &random))
             }
         }
-        repeatsUnknown = Int.random(in: 0..<5, using: &random) == 0
+        repeatsUnknown = Int.random(in: 0..<4, using: &random) == 0
         rejects = Int.random(in: 0..<5, using: &random) == 0
         waitLimit = .seconds([1, 5, 30].randomElement(using: &random)!)
         lease = .seconds([2, 10, 30].randomElement(using: &random)!)
@@ -136,10 +136,11 @@ extension Plan {
     private mutating func drawFaults(_ random: inout SplitMix) {
         storeDelay = [1, 20, 1000].randomElement(using: &random)!
         storeFaults = [0, 0.02, 0.1, 0.3].randomElement(using: &random)!
-        outages = [0, 0, 0.02].randomElement(using: &random)!
+        outages = [0, 0.01, 0.05].randomElement(using: &random)!
         hasJournal = Int.random(in: 0..<4, using: &random) > 0
         journalFaults = [0, 0, 0.3].randomElement(using: &random)!
         upstreamDelay = [10, 2000, 10_000].randomElement(using: &random)!
+        retryDelay = [2000, 20_000].randomElement(using: &random)!
         let usual = Int.random(in: 1...12, using: &random)
         upstream = [(usual, .answers)]
         for behaviour in Behaviour.allCases {
