@@ -337,6 +337,20 @@ import Testing
         #expect(bench.upstream.received.count == 1)
     }
 
+    @Test func `after an unknown attempt, one that was not sent proves nothing`() async throws {
+        let bench = try Bench(
+            ScriptedUpstream { number in
+                switch number {
+                case 0: .silent()
+                case 1: .failing(.unreachable, effect: .none)
+                default: .init(201)
+                }
+            }, keys: .with { $0.policy.unknown = .retry })
+        try await bench.send(.order()).expectProblem("outcome-unknown", 502, executed: "unknown")
+        try await bench.send(.order()).expectProblem("outcome-unknown", 502, executed: "unknown")
+        #expect(try await bench.keyStatus(of: .order()) == "executed")
+    }
+
     @Test func `a release that cannot be stored frees the key all the same`() async throws {
         let bench = try Bench(
             ScriptedUpstream { $0 == 0 ? .failing(.unreachable, effect: .none) : .init(201) },
