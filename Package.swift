@@ -78,6 +78,9 @@ let package = Package(
         tests("HTTPTests", ["HTTP"]),
         tests("HouseTests", []),
         tests("JSONTests", ["JSON", "TestSupport"]),
+        tests(
+            "SimulationTests",
+            ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("TransportTests", ["Transport", "TestSupport"]),
         .executableTarget(

@@ -41,6 +41,8 @@ public struct Finished: Sendable {
     public let expiresAt: Timestamp
     /// How often the key was claimed.
     public let attempts: Int
+    /// Whether the store has it; until then it may be lost with the process.
+    public internal(set) var isSaved = true
 }
 
 /// Why a request is not executed.

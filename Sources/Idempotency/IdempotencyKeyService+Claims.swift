@@ -177,10 +177,26 @@ extension Settlement {
     }
 }
 
+extension Settlement {
+    /// The same, before the store has it.
+    var unsaved: Settlement {
+        if case .finished(let finished) = self { .finished(finished.unsaved) } else { self }
+    }
+}
+
+extension Finished {
+    /// The same, before the store has it.
+    fileprivate var unsaved: Finished {
+        var finished = self
+        finished.isSaved = false
+        return finished
+    }
+}
+
 extension IdempotencyKey {
     /// What duplicates are told while the store does not have the conclusion; nil if it is free.
     var unsavedAnswer: Admission? {
-        if let finished { return .replay(finished) }
+        if let finished { return .replay(finished.unsaved) }
         guard recoveryPoint == .unknown else { return nil }
         return .refuse(.unknown(id: id, recorded: reply, attempts: attempts))
     }

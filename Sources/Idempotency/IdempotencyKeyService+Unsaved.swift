@@ -26,7 +26,7 @@ extension IdempotencyKeyService {
             abandoned.withLock { $0.insert(claim.lockToken) }
         }
         let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
-        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key))
+        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
         guard let failure else { return error }
         return StoreError(error.reason, "\(error.detail); nor did the journal take it: \(failure)")
     }

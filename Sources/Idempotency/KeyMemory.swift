@@ -46,6 +46,7 @@ final class KeyMemory: Sendable {
             let encounter = table.meet(identity, fingerprint, now: now, freed: &freed)
             switch encounter {
             case .nothing: return begin(identity, fingerprint, in: &table, now: now)
+            case .contested(let id): return .answer(.refuse(.inFlight(id)))
             case .inFlight(let ticket, let id, let isClaimed, let waiting):
                 guard let waiter = enroll(identity, ticket, isClaimed ? id : nil, waiting, policy)
                 else { return .answer(.refuse(.inFlight(id))) }
@@ -66,7 +67,7 @@ final class KeyMemory: Sendable {
         }
         forget(freed)
         switch encounter {
-        case .nothing, .inFlight: return nil
+        case .nothing, .inFlight, .contested: return nil
         default: return Admission(encounter, fingerprint)
         }
     }
@@ -220,7 +221,7 @@ extension Admission {
         case .reused(let other, let id, let point):
             let differs = fingerprint.differences(from: other)
             self = .refuse(.reused(differs: differs, id: id, recoveryPoint: point))
-        case .nothing, .inFlight:
+        case .nothing, .inFlight, .contested:
             preconditionFailure("neither a claim nor a wait is an answer")
         }
     }

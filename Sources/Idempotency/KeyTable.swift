@@ -20,6 +20,9 @@ struct KeyTable {
         case finished(Finished)
         case unsaved(Admission)
         case reused(Fingerprint, id: KeyID, recoveryPoint: RecoveryPoint)
+        /// The claim of another request is on its way: which of the two the key belongs to is not
+        /// known before the store has answered.
+        case contested(id: KeyID)
         /// In flight; `waiting` live waiters are enrolled.
         case inFlight(ticket: UInt64, id: KeyID, isClaimed: Bool, waiting: Int)
     }
@@ -106,6 +109,7 @@ struct KeyTable {
             return .unsaved(answer)
         case .inFlight(let work):
             guard slots[position].fingerprint == fingerprint else {
+                guard work.isClaimed else { return .contested(id: work.id) }
                 return .reused(
                     slots[position].fingerprint, id: work.id, recoveryPoint: .started)
             }

@@ -373,6 +373,9 @@ import Testing
         #expect(first.field("Idempotency-Status") == "unsaved")
         let retry = try await bench.send(.order())
         #expect(retry.text == "x")
+        #expect(retry.field("Idempotency-Status") == "unsaved")
+        #expect(retry.field("Idempotent-Replayed") == "true")
+        #expect(retry.field("Idempotency-Expires") == nil)
         bench.store.mend()
         #expect(await bench.keys.retryUnsaved() == 0)
         #expect(try await bench.keyStatus(of: .order()) == "replayed")
@@ -389,6 +392,20 @@ import Testing
         _ = await bench.keys.retryUnsaved()
         #expect(try await bench.keyStatus(of: .order()) == "unknown")
         #expect(bench.upstream.received.count == 1)
+    }
+
+    @Test func `after an unknown attempt, one that was not sent proves nothing`() async throws {
+        let bench = try Bench(
+            ScriptedUpstream { number in
+                switch number {
+                case 0: .silent()
+                case 1: .failing(.unreachable, effect: .none)
+                default: .init(201)
+                }
+            }, keys: .with { $0.policy.unknown = .retry })
+        try await bench.send(.order()).expectProblem("outcome-unknown", 502, executed: "unknown")
+        try await bench.send(.order()).expectProblem("outcome-unknown", 502, executed: "unknown")
+        #expect(try await bench.keyStatus(of: .order()) == "executed")
     }
 
     @Test func `a release that cannot be stored frees the key all the same`() async throws {

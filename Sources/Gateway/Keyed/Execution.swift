@@ -144,8 +144,9 @@ final class Execution: Concluding {
 
 extension Execution {
     private func conclude(_ answer: ReceivedAnswer) async {
-        if answer.status == .unknown { handler.counters.unknowns.increment() }
-        let (status, expires) = await settle(answer.outcome)
+        let ending = outcome(of: answer)
+        if case .unknown = ending { handler.counters.unknowns.increment() }
+        let (status, expires) = await settle(ending)
         let outcome = RequestOutcome(status)
         noteEnd(outcome, answer.head.status)
         if downstream.hasBegun {
@@ -157,7 +158,7 @@ extension Execution {
 
     private func conclude(_ error: UpstreamError) async {
         handler.services.noteFailure(error, of: handler.upstream, at: handler.route.upstream)
-        let isSafe = error.effect == .none
+        let isSafe = error.effect == .none && !followsUnknown
         if !isSafe { handler.counters.unknowns.increment() }
         let (status, _) = await settle(isSafe ? .released(nil) : .unknown(nil))
         // Nothing was sent, but the key is somebody else's now: what became of it is theirs to say.
@@ -185,6 +186,17 @@ extension Execution {
             line.member("outcome", outcome.rawValue)
             line.member("status", status.map { Int($0) })
         }
+    }
+
+    /// Whether an earlier attempt at this key may have been executed: then nothing that comes of
+    /// this one says that nothing was.
+    private var followsUnknown: Bool {
+        if case .retry = handler.rules.policy.unknown { claim.attempts > 1 } else { false }
+    }
+
+    private func outcome(of answer: ReceivedAnswer) -> Outcome {
+        if followsUnknown, case .released(let reply) = answer.outcome { return .unknown(reply) }
+        return answer.outcome
     }
 
     /// Makes the conclusion durable. If that fails, the answer goes out all the same, as unsaved.

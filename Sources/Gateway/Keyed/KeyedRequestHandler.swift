@@ -161,8 +161,10 @@ final class KeyedRequestHandler {
         call.account.keyID = finished.id
         call.account.attempts = finished.attempts
         counters.replays.increment()
+        let isSaved = finished.isSaved
         try await call.give(
-            finished.reply, .replayed, as: outcome, expires: finished.expiresAt, isReplay: true)
+            finished.reply, isSaved ? .replayed : .unsaved, as: outcome,
+            expires: isSaved ? finished.expiresAt : nil, isReplay: true)
     }
 }
 
