@@ -40,6 +40,11 @@ final class CurlExchange: UpstreamExchange {
     /// Sends the head, and the body where it is whole.
     /// - Returns: false when the connection broke before it took a byte.
     func start() async throws(UpstreamError) -> Bool {
+        if let maySend = request.maySend, !maySend() {
+            cancel()
+            throw UpstreamError(
+                .withdrawn, effect: .none, detail: "it was not to be sent any more")
+        }
         var bytes = client.output.take()
         RequestSerializer.append(request, to: &bytes)
         do throws(UpstreamError) {

@@ -31,17 +31,19 @@ package final class GatewayHandler: Handler {
     ///   - metrics: Made for the same table.
     ///   - detached: The places of transfers without a client, shared by all loops.
     ///   - ledger: The probes of all loops.
+    ///   - tasks: Starts this loop's tasks; nil starts them on the caller's actor.
     ///   - spool: Where this loop puts keyed bodies that are too long for memory; nil keeps them
     ///     there.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
         timers: any Timers, log: Log, metrics: GatewayMetrics, detached: DetachedTransfers,
-        ledger: ProbeLedger = ProbeLedger(), spool: (any BodySpool)? = nil
+        ledger: ProbeLedger = ProbeLedger(), tasks: (any TaskStarter)? = nil,
+        spool: (any BodySpool)? = nil
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
         let services = LoopServices(
-            keys: keys, timers: timers, log: log, metrics: metrics, detached: detached,
-            spool: spool)
+            keys: keys, timers: timers, tasks: tasks, log: log, metrics: metrics,
+            detached: detached, spool: spool)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],

@@ -98,6 +98,7 @@ package final class GatewayMetrics: Sendable {
     private static let statusClasses = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
     private static let reasons = [
         "unreachable", "overloaded", "connect-timeout", "timeout", "cut-short", "malformed",
+        "withdrawn",
     ]
 }
 
@@ -179,6 +180,7 @@ extension UpstreamError.Reason {
         case .timeout: 3
         case .cutShort: 4
         case .malformed: 5
+        case .withdrawn: 6
         }
     }
 }

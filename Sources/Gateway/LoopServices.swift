@@ -5,6 +5,7 @@ import Telemetry
 final class LoopServices {
     let keys: IdempotencyKeyService
     let timers: any Timers
+    private let tasks: (any TaskStarter)?
     let log: Log
     let metrics: GatewayMetrics
     let detached: DetachedTransfers
@@ -17,14 +18,26 @@ final class LoopServices {
     var prober: Prober?
 
     init(
-        keys: IdempotencyKeyService, timers: any Timers, log: Log, metrics: GatewayMetrics,
-        detached: DetachedTransfers, spool: (any BodySpool)?
+        keys: IdempotencyKeyService, timers: any Timers, tasks: (any TaskStarter)?, log: Log,
+        metrics: GatewayMetrics, detached: DetachedTransfers, spool: (any BodySpool)?
     ) {
+        self.tasks = tasks
         self.spool = spool
         self.keys = keys
         self.timers = timers
         self.log = log
         self.metrics = metrics
         self.detached = detached
+    }
+
+    /// Starts a task that nothing cancels, on the caller's actor.
+    func start(
+        _ body: @escaping () async -> Void, isolation: isolated (any Actor)? = #isolation
+    ) {
+        if let tasks { return tasks.start(body) }
+        Task {
+            _ = isolation
+            await body()
+        }
     }
 }

@@ -43,7 +43,7 @@ extension Problem {
     static func unreachable(_ reason: UpstreamError.Reason) -> Problem {
         let status: UInt16 =
             switch reason {
-            case .overloaded: 503
+            case .overloaded, .withdrawn: 503
             case .connectTimeout, .timeout: 504
             case .unreachable, .cutShort, .malformed: 502
             }
@@ -51,7 +51,8 @@ extension Problem {
             .upstreamUnreachable, status,
             "The upstream could not be reached, and nothing was sent to it. The request can be "
                 + "sent again.",
-            executed: .no, retryAfter: reason == .overloaded ? 1 : nil)
+            executed: .no,
+            retryAfter: reason == .overloaded || reason == .withdrawn ? 1 : nil)
     }
 
     /// Something was sent to the upstream, and no whole answer came back. `reason` is nil when that

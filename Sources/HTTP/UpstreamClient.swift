@@ -16,6 +16,9 @@ package struct UpstreamRequest: Sendable {
     /// Without `Content-Length` and `Transfer-Encoding`, which follow from `body`.
     package var fields: Fields
     package var body: Body
+    /// Asked right before the first byte is handed to a connection; a request that may not be sent
+    /// any more fails as ``UpstreamError/Reason/withdrawn``. Nil lets it go in any case.
+    package var maySend: (@Sendable () -> Bool)?
 
     /// How the body comes.
     package enum Body: Sendable {
@@ -75,6 +78,8 @@ package struct UpstreamError: Error, Sendable {
         case cutShort
         /// The answer is not HTTP, or its framing contradicts itself.
         case malformed
+        /// It was not to be sent any more when a connection was there.
+        case withdrawn
     }
 
     /// Whether the upstream may have acted on the request.

@@ -11,7 +11,21 @@ extension IdempotencyKeyService {
         let isAstray = claimedAt > now + duration / 3 || claimedAt + duration / 3 < now
         return KeyTable.WorkLease(
             token: claim.lockToken, duration: duration,
-            renewAt: isAstray ? now : claimedAt + duration / 3)
+            renewAt: isAstray ? now : claimedAt + duration / 3,
+            end: (claim.key.leaseUntil ?? claimedAt + duration))
+    }
+
+    /// Whether other processes may take over what this one works on too slowly.
+    public var isShared: Bool { !store.isExclusive }
+
+    /// Whether nobody else can have taken a claim's record yet: nobody can use the store beside
+    /// this process, or the claim's lease goes on.
+    ///
+    /// To be asked right before something is done that a second owner might do too.
+    public func isHeld(_ claim: Claim) -> Bool {
+        if store.isExclusive { return true }
+        guard let end = memory.leaseEnd(claim.identity, ticket: claim.ticket) else { return false }
+        return clock.now < end
     }
 
     /// Renews the leases of work that goes on in this process, once a third of them is over.
@@ -54,7 +68,8 @@ extension IdempotencyKeyService {
             guard case .replaced(let now) = try await replace(next, expecting: key.version) else {
                 return false
             }
-            memory.postpone(lease, until: now + lease.duration / 3)
+            memory.postpone(
+                lease, until: now + lease.duration / 3, end: now + lease.duration)
             return true
         } catch {
             memory.postpone(lease, until: clock.now + lease.duration / 12)

@@ -15,6 +15,7 @@ extension IdempotencyKeyService {
             end(claim, keeping: .nothing, .refused(claim.refusal))
             return error
         }
+        let isHeld = isHeld(claim)
         var conclusion = conclusion
         let failure = await journal(&conclusion)
         let isKept = unsaved.withLock { [conclusion] unsaved in
@@ -25,8 +26,13 @@ extension IdempotencyKeyService {
         if case .released = conclusion.outcome {
             abandoned.withLock { $0.insert(claim.lockToken) }
         }
-        let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
-        end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
+        // Without a lease somebody else may have decided; then nobody is told but the store.
+        if isHeld {
+            let remains = isKept ? key.unsavedAnswer.map { KeyTable.Remains.unsaved($0) } : nil
+            end(claim, keeping: remains ?? .nothing, Settlement(conclusion.outcome, key).unsaved)
+        } else {
+            end(claim, keeping: .nothing, .refused(claim.refusal))
+        }
         guard let failure else { return error }
         return StoreError(error.reason, "\(error.detail); nor did the journal take it: \(failure)")
     }
@@ -172,7 +178,7 @@ extension IdempotencyKeyService {
         if case .released = conclusion.outcome {
             abandoned.withLock { $0.insert(claim.lockToken) }
         }
-        guard let answer = key.unsavedAnswer else { return }
+        guard store.isExclusive, let answer = key.unsavedAnswer else { return }
         memory.restore(claim.identity, claim.key.fingerprint, id: claim.id, answer: answer)
     }
 }

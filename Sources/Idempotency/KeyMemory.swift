@@ -86,10 +86,17 @@ final class KeyMemory: Sendable {
     }
 
     /// Notes when a lease is to be renewed next; nil for never again.
-    func postpone(_ lease: DueLease, until moment: Timestamp?) {
+    ///
+    /// - Parameter end: Until when it was renewed; nil if it was not.
+    func postpone(_ lease: DueLease, until moment: Timestamp?, end: Timestamp? = nil) {
         shard(of: lease.identity).table.withLock {
-            $0.postpone(lease.identity, ticket: lease.ticket, until: moment)
+            $0.postpone(lease.identity, ticket: lease.ticket, until: moment, end: end)
         }
+    }
+
+    /// Until when nobody else may take the record that is worked on; nil when that is over.
+    func leaseEnd(_ identity: Identity, ticket: UInt64) -> Timestamp? {
+        shard(of: identity).table.withLock { $0.leaseEnd(identity, ticket: ticket) }
     }
 
     /// Keeps what duplicates are told of a key whose conclusion the store does not have.

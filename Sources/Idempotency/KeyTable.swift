@@ -64,8 +64,10 @@ struct KeyTable {
     struct WorkLease {
         let token: LockToken
         let duration: Duration
-        /// When it is to be renewed.
-        var renewAt: Timestamp
+        /// When it is to be renewed; nil for never again, because it is lost.
+        var renewAt: Timestamp?
+        /// Until when nobody else may take the record.
+        var end: Timestamp
     }
 
     private struct Slot {
@@ -167,7 +169,7 @@ struct KeyTable {
         inFlight.compactMap { position in
             guard
                 case .inFlight(let work) = slots[position].state, let lease = work.lease,
-                lease.renewAt <= now
+                let renewAt = lease.renewAt, renewAt <= now
             else { return nil }
             return DueLease(
                 identity: slots[position].identity, ticket: work.ticket, id: work.id,
@@ -176,10 +178,23 @@ struct KeyTable {
     }
 
     /// Notes when a lease is to be renewed next; nil for never again.
-    mutating func postpone(_ identity: Identity, ticket: UInt64, until moment: Timestamp?) {
+    ///
+    /// - Parameter end: Until when it was renewed; nil if it was not.
+    mutating func postpone(
+        _ identity: Identity, ticket: UInt64, until moment: Timestamp?, end: Timestamp?
+    ) {
         change(identity, ticket: ticket) { work in
-            if let moment { work.lease?.renewAt = moment } else { work.lease = nil }
+            work.lease?.renewAt = moment
+            if let end { work.lease?.end = end }
         }
+    }
+
+    /// Until when nobody else may take the record that is worked on; nil when that is over.
+    func leaseEnd(_ identity: Identity, ticket: UInt64) -> Timestamp? {
+        guard let position = positions[identity],
+            case .inFlight(let work) = slots[position].state, work.ticket == ticket
+        else { return nil }
+        return work.lease?.end
     }
 
     /// Enrolls a waiter with work that was just met.

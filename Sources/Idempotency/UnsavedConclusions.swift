@@ -1,6 +1,6 @@
 /// Conclusions that the store has not taken yet, in the order in which they were made.
 ///
-/// No I/O. The store is tried again after a pause that doubles from 100 ms to 30 s while it keeps
+/// No I/O. The store is tried again after a pause that doubles from 100 ms to 5 s while it keeps
 /// failing.
 struct UnsavedConclusions {
     /// What happened to a claim's work, and when.
@@ -66,6 +66,6 @@ struct UnsavedConclusions {
             return
         }
         notBefore = now + pause
-        pause = min(pause * 2, .seconds(30))
+        pause = min(pause * 2, .seconds(5))
     }
 }

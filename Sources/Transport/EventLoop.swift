@@ -38,7 +38,11 @@ package actor EventLoop {
     }
 
     /// Starts a task on the loop. What `body` holds belongs to the loop, like the caller.
-    package func start(_ body: @escaping () async -> Void) {
+    package func start(_ body: @escaping () async -> Void) { startFromLoop(body) }
+
+    /// The same for a caller that runs on the loop, as its handlers do. Traps elsewhere.
+    package nonisolated func startFromLoop(_ body: @escaping () async -> Void) {
+        executor.checkIsolated()
         let bound = ThreadBound(value: body)
         Task(executorPreference: executor) { await self.carryOut(bound) }
     }

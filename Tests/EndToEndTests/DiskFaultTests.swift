@@ -62,12 +62,68 @@ import Testing
             let first = try site.send(Call(key: "k"))
             #expect(first.status == 201)
             #expect(first.fields["Idempotency-Status"] == "unsaved")
-            expectReplay(try site.send(Call(key: "k")), of: first)
+            expectReplay(try site.send(Call(key: "k")), of: first, as: "unsaved")
             try faults.clear()
             _ = try site.pollAdmin("/metrics") { $0.contains("\noncegate_unsaved 0\n") }
             try site.gateway.kill()
             try site.gateway.restart()
             expectReplay(try site.send(Call(key: "k")), of: first)
+            #expect(site.origin.executions(of: "k") == 1)
+        }
+    }
+
+    @Test(arguments: ["write -wal ENOSPC", "sync -wal EIO"])
+    func `an unsaved answer outlives kill -9 in the journal`(_ rule: String) throws {
+        try Self.site { site, faults in
+            site.origin.on("/orders") { exchange in
+                try exchange.readBody()
+                try faults.set(rule)
+                try exchange.execute()
+            }
+            let first = try site.send(Call(key: "k"))
+            #expect(first.fields["Idempotency-Status"] == "unsaved")
+            try site.gateway.kill()
+            try faults.clear()
+            try site.gateway.restart()
+            expectReplay(try site.send(Call(key: "k")), of: first)
+            #expect(site.origin.executions(of: "k") == 1)
+        }
+    }
+
+    @Test func `without store and journal an answer goes out, and kill -9 leaves it unknown`()
+        throws
+    {
+        try Self.site { site, faults in
+            site.origin.on("/orders") { exchange in
+                try exchange.readBody()
+                try faults.set("write -wal ENOSPC", "write .conclusions ENOSPC")
+                try exchange.execute()
+            }
+            let first = try site.send(Call(key: "k"))
+            #expect(first.status == 201)
+            #expect(first.fields["Idempotency-Status"] == "unsaved")
+            _ = try site.pollAdmin("/readyz") { $0.contains(#""ready":false"#) }
+            try site.gateway.kill()
+            try faults.clear()
+            try site.gateway.restart()
+            try expectProblem(
+                try site.send(Call(key: "k")), 502, "outcome-unknown", executed: "unknown")
+            #expect(site.origin.executions(of: "k") == 1)
+        }
+    }
+
+    @Test func `a disk that takes no long body refuses it, and nothing is forwarded`() throws {
+        try Self.site { site, faults in
+            expectExecuted(try site.send(Call(key: "warm")))
+            let long = Call(key: "k") {
+                $0.contentType = "text/plain"
+                $0.body = String(repeating: "b", count: 300_000)
+            }
+            try faults.set("write * ENOSPC")
+            try expectProblem(
+                try site.send(long), 503, "store-unavailable", executed: "unknown")
+            try faults.clear()
+            expectExecuted(try site.poll(long) { $0.status == 201 })
             #expect(site.origin.executions(of: "k") == 1)
         }
     }

@@ -17,8 +17,10 @@ import Testing
         let seed = number("TORTURE_SEED") ?? UInt64.random(in: 1..<1_000_000)
         let faults = Int(number("TORTURE_FAULTS") ?? 6)
         print("torture seed \(seed) (TORTURE_SEED=\(seed) TORTURE_FAULTS=\(faults) repeats it)")
-        try Site.run(Torture.configuration) { site in
-            let torture = Torture(on: site.gateway.port, seed: seed, faults: faults)
+        let disk = try Faults()
+        let configuration = Torture.configuration(on: disk)
+        try Site.run(configuration) { site in
+            let torture = Torture(on: site.gateway.port, disk: disk, seed: seed, faults: faults)
             let history = try torture.run(over: site)
             print("torture seed \(seed): \(torture.summary(history))")
             #expect(history.violations == [], "seed \(seed)")
@@ -33,15 +35,19 @@ import Testing
 /// Clients that send new keys and old ones for as long as faults are done to the gateway.
 private final class Torture: Sendable {
     /// A lease that a stopped process outlasts.
-    static let configuration = Configuration {
-        $0.idempotency["lease"] = #""1s""#
-        $0.idempotency["wait_limit"] = #""2s""#
-        $0.upstream["timeouts"] = #"{"connect": "1s", "idle": "2s"}"#
+    static func configuration(on disk: Faults) -> Configuration {
+        Configuration {
+            $0.faults = disk
+            $0.idempotency["lease"] = #""1s""#
+            $0.idempotency["wait_limit"] = #""2s""#
+            $0.upstream["timeouts"] = #"{"connect": "1s", "idle": "2s"}"#
+        }
     }
 
     private static let clients = 24
 
     private let port: UInt16
+    private let disk: Faults
     private let seed: UInt64
     private let faults: Int
     private let state = Monitor(State())
@@ -58,10 +64,14 @@ private final class Torture: Sendable {
         case kill = "kills"
         case stop = "stops beyond the lease"
         case restart = "orderly restarts"
+        case full = "full disks"
+        case broken = "failing disks"
+        case killOnBrokenDisk = "kills on failing disks"
     }
 
-    init(on port: UInt16, seed: UInt64, faults: Int) {
+    init(on port: UInt16, disk: Faults, seed: UInt64, faults: Int) {
         self.port = port
+        self.disk = disk
         self.seed = seed
         self.faults = faults
     }
@@ -79,14 +89,14 @@ private final class Torture: Sendable {
             try state.wait(for: "\(goal) requests", within: .seconds(60)) {
                 $0.observations.count >= goal ? true : nil
             }
-            try commit(Fault.allCases.randomElement(using: &random)!, on: site)
+            try commit(Fault.allCases.randomElement(using: &random)!, on: site, &random)
         }
         state.with { $0.isOver = true }
         _ = try clients.value(within: .seconds(120))
         return try judge(site)
     }
 
-    private func commit(_ fault: Fault, on site: Site) throws {
+    private func commit(_ fault: Fault, on site: Site, _ random: inout SplitMix) throws {
         state.with { $0.done[fault.rawValue, default: 0] += 1 }
         switch fault {
         case .kill:
@@ -99,7 +109,43 @@ private final class Torture: Sendable {
         case .restart:
             site.gateway.terminate()
             try site.gateway.restart()
+        case .full:
+            // The store's log alone, or the journal beside it too.
+            try disk.set(
+                "write -wal ENOSPC",
+                Bool.random(using: &random) ? "write .conclusions ENOSPC" : "seed 1")
+            try mend(site, after: .random(in: 50..<400, using: &random))
+        case .broken:
+            let journal = [
+                "sync .conclusions EIO chance=0.2", "write .conclusions SHORT chance=0.2",
+            ]
+            try breakDisk(&random, journal)
+            try mend(site, after: .random(in: 50..<400, using: &random))
+        case .killOnBrokenDisk:
+            // The journal works, so that what was answered as unsaved is not lost.
+            try breakDisk(&random)
+            _ = poll(nil, 0, .random(in: 10..<200, using: &random))
+            try site.gateway.kill()
+            try disk.clear()
+            try site.gateway.restart()
         }
+    }
+
+    /// Has some of the calls on the store's files fail, each by itself.
+    private func breakDisk(_ random: inout SplitMix, _ more: [String] = []) throws {
+        let seed = "seed \(UInt32.random(in: 1..<1000, using: &random))"
+        let rules = [
+            seed, "sync -wal EIO chance=0.3", "write -wal SHORT chance=0.1",
+            "write -wal EIO chance=0.2",
+        ]
+        try disk.set(rules + more)
+    }
+
+    /// Mends the disk, and waits until what it did not take is stored.
+    private func mend(_ site: Site, after milliseconds: Int32) throws {
+        _ = poll(nil, 0, milliseconds)
+        try disk.clear()
+        _ = try site.pollAdmin("/metrics") { $0.contains("\noncegate_unsaved 0\n") }
     }
 
     /// Executes most orders and answers them; loses some answers, and some requests.

@@ -52,6 +52,24 @@ import Testing
         answer.expectProblem("in-flight", 409, executed: "pending")
     }
 
+    @Test func `a process that slept through its lease sends nothing`() async throws {
+        let clock = ManualClock()
+        let store = FaultyStore(InMemoryStore(now: { clock.now }), isExclusive: false)
+        let keys = IdempotencyKeyService(store: store, now: { clock.now })
+        let bench = try Bench(.init(), keys: .plain, keys: keys)
+        try await bench.send(.order(key: "warm"))
+        store.hold()
+        let (answer, task) = bench.begin(.order())
+        await store.untilHeld(1)
+        clock.advance(by: KeyPolicy().lease)
+        store.letGo()
+        try await task.value
+        answer.expectProblem("upstream-unreachable", 503, executed: "no")
+        #expect(answer.field("Retry-After") == "1")
+        #expect(bench.upstream.received.count == 1)
+        #expect(try await bench.keyStatus(of: .order()) == "executed")
+    }
+
     @Test func `a streamed answer's last byte waits for the journal`() async throws {
         let bytes = [UInt8](repeating: 1, count: 300 << 10)
         let journal = HoldingJournal()

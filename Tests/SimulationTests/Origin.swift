@@ -35,17 +35,21 @@ final class OriginClient: UpstreamClient {
     init(_ process: SimulatedProcess) { self.process = process }
 
     func exchange(
-        _ request: UpstreamRequest
+        _ outgoing: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
-        guard !world.isClosed, case .whole(let body) = request.body,
+        guard !world.isClosed, case .whole(let body) = outgoing.body,
             let order = Order(body: body)
         else { throw UpstreamError(.malformed, effect: .none, detail: "not an order") }
         let behaviour = world.origin.behaviour()
         let number = world.origin.number()
-        let request = request.fields.text(FieldName("X-Request")).flatMap { Int($0) } ?? -1
+        let request = outgoing.fields.text(FieldName("X-Request")).flatMap { Int($0) } ?? -1
+        await world.sleep(world.delay(upTo: 100), of: process)
+        // Nothing can come between this question and the first byte.
+        if let maySend = outgoing.maySend, !maySend() {
+            throw UpstreamError(.withdrawn, effect: .none, detail: "simulated")
+        }
         world.note(
             .forwarded(exchange: number, request: request, order, process: process.number))
-        await world.sleep(world.delay(upTo: 100), of: process)
         if behaviour == .unreachable {
             world.note(.unreached(exchange: number))
             throw UpstreamError(.unreachable, effect: .none, detail: "simulated")

@@ -48,7 +48,8 @@ actor SimulatedProcess {
         }
         gateway = GatewayHandler(
             table: plan.table, clients: [OriginClient(self)], keys: keys,
-            timers: SimulatedTimers(self), log: Self.log, metrics: Self.metrics)
+            timers: SimulatedTimers(self), log: Self.log, metrics: Self.metrics,
+            detached: DetachedTransfers(limit: 1000, Metrics()))
         isServing = true
         maintain()
     }

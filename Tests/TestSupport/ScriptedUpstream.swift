@@ -88,6 +88,9 @@ package final class ScriptedUpstream: UpstreamClient {
     package func exchange(
         _ request: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
+        if let maySend = request.maySend, !maySend() {
+            throw UpstreamError(.withdrawn, effect: .none, detail: "scripted")
+        }
         let script = script(received.count)
         var arrived = Received(request: request)
         switch request.body {

@@ -18,7 +18,7 @@ enum KeyedBody {
         }
     }
 
-    /// How it leaves. A spooled one is sent by ``startUpload(to:log:)``.
+    /// How it leaves. A spooled one is sent by ``startUpload(to:_:)``.
     var outgoing: UpstreamRequest.Body {
         switch self {
         case .memory(let bytes): .whole(bytes)
@@ -34,16 +34,10 @@ enum KeyedBody {
         }
     }
 
-    /// Sends a spooled body beside the answer, on the caller's actor. It ends by itself when the
-    /// exchange does.
-    func startUpload(
-        to exchange: any UpstreamExchange, log: Log, isolation: isolated (any Actor)? = #isolation
-    ) {
+    /// Sends a spooled body beside the answer. It ends by itself when the exchange does.
+    func startUpload(to exchange: any UpstreamExchange, _ services: LoopServices) {
         guard case .spooled(let content) = self else { return }
-        Task {
-            _ = isolation
-            await content.upload(to: exchange, log)
-        }
+        services.start { await content.upload(to: exchange, services.log) }
     }
 }
 

@@ -113,13 +113,13 @@ final class Relay {
     ) async throws {
         var upload: Upload?
         if let whole = call.body {
-            whole.startUpload(to: exchange, log: services.log)
+            whole.startUpload(to: exchange, services)
         } else if case .stream = body {
             upload = Upload(
                 call.request.body, to: exchange, limit: limit(of: call), call.account)
         }
         call.writer.onDownstreamGone = { exchange.cancel() }
-        upload?.start(after: first)
+        upload?.start(after: first, services)
         var failure: (any Error)?
         do {
             do {

@@ -20,7 +20,8 @@ final class Upload {
     private let exchange: any UpstreamExchange
     private let limit: Int?
     private let account: RequestAccount
-    private var task: Task<Void, Never>?
+    /// Given when nothing is carried any more; nil before it begins.
+    private var ended: Promise<Void>?
     private var isStopped = false
 
     /// - Parameter limit: The most bytes of the whole body; `account.bytesIn` of them came already.
@@ -34,13 +35,13 @@ final class Upload {
         self.account = account
     }
 
-    /// Starts carrying, on the caller's actor. `first` was read from the body before.
-    func start(
-        after first: ArraySlice<UInt8>, isolation: isolated (any Actor)? = #isolation
-    ) {
-        task = Task {
-            _ = isolation
+    /// Starts carrying. `first` was read from the body before.
+    func start(after first: ArraySlice<UInt8>, _ services: LoopServices) {
+        let promise = Promise<Void>()
+        ended = promise
+        services.start {
             await self.run(first)
+            promise.give(())
         }
     }
 
@@ -50,7 +51,7 @@ final class Upload {
     /// be used for other things. It ends with the next bytes, or as a body that stalls.
     func stop() async {
         isStopped = true
-        await task?.value
+        await ended?.get()
     }
 
     private func run(_ first: ArraySlice<UInt8>) async {

@@ -74,10 +74,13 @@ final class Execution: Concluding {
         let forwarding = RequestForwarding(
             upstream: handler.upstream, keyHeader: handler.rules.header,
             forwardedKey: handler.forwardedKey(call))
-        let outgoing = UpstreamRequest(
+        var outgoing = UpstreamRequest(
             method: head.method, target: handler.route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream),
             body: head.framing == .none ? .none : call.body.outgoing)
+        // A process that slept through its lease must not do what another one may have done since.
+        let keys = handler.services.keys
+        if keys.isShared { outgoing.maySend = { [claim] in keys.isHeld(claim) } }
         do throws(UpstreamError) {
             guard !isCancelled else {
                 throw UpstreamError(.unreachable, effect: .none, detail: "the gateway ends")
@@ -85,7 +88,7 @@ final class Execution: Concluding {
             let exchange = try await handler.client.exchange(outgoing)
             defer { exchange.cancel() }
             self.exchange = exchange
-            call.body.startUpload(to: exchange, log: handler.services.log)
+            call.body.startUpload(to: exchange, handler.services)
             call.releaseBody()
             if isCancelled { exchange.cancel() }
             return .answer(try await receive(from: exchange))

@@ -180,7 +180,7 @@ extension KeyedRequestHandler {
             services.timers.after(limit) { execution.detach(.late) }
         }
         services.work.begin(execution)
-        start(execution)
+        services.start { await execution.run() }
         call.writer.onDownstreamGone = { execution.detach(.gone) }
         let end = await execution.downstream.end()
         call.writer.onDownstreamGone = nil
@@ -193,15 +193,6 @@ extension KeyedRequestHandler {
             call.account.outcome = .detached
             // One that is cut within its answer has nothing else to be told.
             if !call.writer.hasBegun { throw DownstreamError.closed }
-        }
-    }
-
-    private func start(
-        _ execution: Execution, isolation: isolated (any Actor)? = #isolation
-    ) {
-        Task {
-            _ = isolation
-            await execution.run()
         }
     }
 }

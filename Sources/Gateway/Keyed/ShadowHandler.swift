@@ -58,7 +58,7 @@ final class ShadowHandler {
     ) async throws {
         let watch = ShadowWatch(request, path, account, self, finish: finish)
         services.work.begin(watch)
-        start(watch)
+        services.start { await watch.run() }
         defer { watch.endRelay() }
         var call = Relay.Call(
             request: Request(
@@ -67,13 +67,6 @@ final class ShadowHandler {
         call.isUnlimited = true
         call.witness = watch.witness
         try await relay.relay(call)
-    }
-
-    private func start(_ watch: ShadowWatch, isolation: isolated (any Actor)? = #isolation) {
-        Task {
-            _ = isolation
-            await watch.run()
-        }
     }
 
     /// Counts a decision.

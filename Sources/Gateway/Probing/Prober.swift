@@ -64,12 +64,11 @@ package final class Prober {
         let now = services.timers.now
         discover(key, now: now)
         guard ledger.withSchedule({ $0.take(atWishOfClient: id, now: now) }) else { return false }
-        let wait = ProbeWait()
-        let probe = start(id, telling: wait)
-        let timer = services.timers.after(limit) { wait.end(false) }
+        let wait = Promise<Bool>()
+        start(id, telling: wait)
+        let timer = services.timers.after(limit) { wait.give(false) }
         defer { timer.cancel() }
-        _ = probe
-        return await wait.result()
+        return await wait.get()
     }
 
     private func discover(_ key: IdempotencyKey, now: UInt64) {
@@ -82,16 +81,12 @@ package final class Prober {
         }
     }
 
-    @discardableResult
-    private func start(
-        _ id: KeyID, telling wait: ProbeWait? = nil, isolation: isolated (any Actor)? = #isolation
-    ) -> Task<Void, Never> {
+    private func start(_ id: KeyID, telling wait: Promise<Bool>? = nil) {
         underWay += 1
-        return Task {
-            _ = isolation
-            let isSettled = await probe(id)
-            underWay -= 1
-            wait?.end(isSettled)
+        services.start {
+            let isSettled = await self.probe(id)
+            self.underWay -= 1
+            wait?.give(isSettled)
         }
     }
 }
@@ -182,25 +177,6 @@ extension Prober {
             return (.executed, answer.reply)
         } catch {
             return (.inconclusive, nil)
-        }
-    }
-}
-
-/// A wait that ends once: when the probe does, or when the client's patience does.
-private final class ProbeWait {
-    private var ended: Bool?
-    private var waiting: CheckedContinuation<Bool, Never>?
-
-    func end(_ isSettled: Bool) {
-        guard ended == nil else { return }
-        ended = isSettled
-        waiting?.resume(returning: isSettled)
-        waiting = nil
-    }
-
-    func result() async -> Bool {
-        await withCheckedContinuation { continuation in
-            if let ended { continuation.resume(returning: ended) } else { waiting = continuation }
         }
     }
 }

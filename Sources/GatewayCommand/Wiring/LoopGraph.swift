@@ -60,7 +60,8 @@ final class LoopGraph {
         handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
             timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
-            detached: shared.detached, ledger: shared.probes, spool: FileSpool(shared.spool))
+            detached: shared.detached, ledger: shared.probes,
+            tasks: LoopTasks(loop), spool: FileSpool(shared.spool))
         prober = handler.prober
         var options = shared.configuration.serverOptions
         let log = shared.log

@@ -27,3 +27,12 @@ final class LoopTimers: Timers {
         func cancel() { reactor.disarm(timer) }
     }
 }
+
+/// Starts a loop's tasks, as `Gateway` asks for it.
+final class LoopTasks: TaskStarter {
+    private let loop: EventLoop
+
+    init(_ loop: EventLoop) { self.loop = loop }
+
+    func start(_ body: @escaping () async -> Void) { loop.startFromLoop(body) }
+}

@@ -21,13 +21,13 @@ func expectProblem(
 
 /// Expects an answer that was stored before, and that it is this one.
 func expectReplay(
-    _ response: WireResponse, of first: WireResponse,
+    _ response: WireResponse, of first: WireResponse, as status: String = "replayed",
     at location: SourceLocation = #_sourceLocation
 ) {
     #expect(response.status == first.status, "\(response.text)", sourceLocation: location)
     #expect(response.body == first.body, "\(response.text)", sourceLocation: location)
     #expect(response.fields["Idempotent-Replayed"] == "true", sourceLocation: location)
-    #expect(response.fields["Idempotency-Status"] == "replayed", sourceLocation: location)
+    #expect(response.fields["Idempotency-Status"] == status, sourceLocation: location)
 }
 
 /// Expects that the request was executed now and its answer stored.

@@ -20,14 +20,17 @@ final class Faults: Sendable {
     }
 
     /// From the gateway's next call on these rules hold, and no others.
-    func set(_ rules: String...) throws {
+    func set(_ rules: String...) throws { try set(rules) }
+
+    /// From the gateway's next call on these rules hold, and no others.
+    func set(_ rules: [String]) throws {
         let text = rules.map { $0 + "\n" }.joined()
         let file = try directory.write("faults.new", text)
         guard rename(file, control) == 0 else { throw HarnessError("rename: \(errno)") }
     }
 
     /// From the gateway's next call on nothing fails.
-    func clear() throws { try set() }
+    func clear() throws { try set([]) }
 
     /// How many calls failed so far.
     var count: Int {
