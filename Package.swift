@@ -25,6 +25,13 @@ func tests(_ name: String, _ imports: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: imports, swiftSettings: testSettings)
 }
 
+func fuzzer(_ name: String, _ imports: [Target.Dependency]) -> Target {
+    .executableTarget(
+        name: "Fuzz" + name, dependencies: imports + ["FuzzReplay"],
+        path: "Tests/Fuzzing/" + name, exclude: ["Corpus"],
+        swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])])
+}
+
 let package = Package(
     name: "oncegate",
     products: [
@@ -83,18 +90,11 @@ let package = Package(
             ["Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("TelemetryTests", ["Telemetry", "JSON"]),
         tests("TransportTests", ["Transport", "TestSupport"]),
-        .executableTarget(
-            name: "FuzzHTTP1", dependencies: ["HTTP"], path: "Tests/Fuzzing/HTTP1",
-            exclude: ["Corpus"],
-            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
-        .executableTarget(
-            name: "FuzzJournal", dependencies: ["Idempotency"], path: "Tests/Fuzzing/Journal",
-            exclude: ["Corpus"],
-            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
-        .executableTarget(
-            name: "FuzzFingerprint", dependencies: ["Compression", "Crypto", "Gateway", "JSON"],
-            path: "Tests/Fuzzing/Fingerprint", exclude: ["Corpus"],
-            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
+        .target(
+            name: "FuzzReplay", path: "Tests/Fuzzing/Replay", swiftSettings: testSettings),
+        fuzzer("HTTP1", ["HTTP"]),
+        fuzzer("Journal", ["Idempotency"]),
+        fuzzer("Fingerprint", ["Compression", "Crypto", "Gateway", "JSON"]),
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON", "Idempotency", "IdempotencySQLite"],
             path: "Tests/Benchmarks",

@@ -47,6 +47,7 @@ final class LoopGraph {
     private let clients: [CurlClient]
     private let prober: Prober
     private var admin: HTTPServer?
+    private var maintenance: Maintenance?
 
     init(_ shared: Shared, on loop: isolated EventLoop) {
         self.shared = shared
@@ -109,70 +110,11 @@ final class LoopGraph {
         admin = server
     }
 
-    /// Renews leases, delivers what the store refused before, lapses what is overdue and expires
-    /// records, for as long as the loop runs.
+    /// Has this loop see to all keys in the background, until it is drained.
     func maintain(on loop: isolated EventLoop) {
-        let keys = shared.keys
-        let log = shared.log
-        let reactor = loop.reactor
-        let prober = prober
-        loop.start {
-            while true {
-                // Often enough for a lease of a second.
-                await reactor.sleep(for: .milliseconds(100))
-                await keys.renewLeases()
-            }
-        }
-        loop.start {
-            while true {
-                await reactor.sleep(for: .milliseconds(250))
-                await keys.retryUnsaved()
-            }
-        }
-        loop.start {
-            while true {
-                await reactor.sleep(for: .seconds(5))
-                do {
-                    try await keys.lapseOverdue()
-                    try await keys.noteOldestUnknown()
-                } catch {
-                    log.write(.warning, "overdue records not seen to") {
-                        $0.member("reason", "\(error)")
-                    }
-                }
-            }
-        }
-        loop.start {
-            while true {
-                await reactor.sleep(for: .seconds(1))
-                do {
-                    try await prober.round()
-                } catch {
-                    log.write(.warning, "unknown outcomes not seen to") {
-                        $0.member("reason", "\(error)")
-                    }
-                    await reactor.sleep(for: .seconds(10))
-                }
-            }
-        }
-        loop.start {
-            while true {
-                await reactor.sleep(for: .seconds(1))
-                do {
-                    // Small batches, with as long a pause for everybody else after each.
-                    var start = reactor.now
-                    while try await keys.reap() > 0 {
-                        let pause = min(
-                            max(reactor.now - start, .milliseconds(2)), .milliseconds(5))
-                        await reactor.sleep(for: pause)
-                        start = reactor.now
-                    }
-                } catch {
-                    log.write(.warning, "reaper failed") { $0.member("reason", "\(error)") }
-                    await reactor.sleep(for: .seconds(10))
-                }
-            }
-        }
+        let maintenance = Maintenance(shared.keys, prober, log: shared.log, on: reactor)
+        maintenance.begin(on: loop)
+        self.maintenance = maintenance
     }
 
     /// Ends what runs, within `limit`: connections and keyed transfers, those too whose clients are
@@ -185,6 +127,7 @@ final class LoopGraph {
         let multi = multi
         cuts.transfers = await handler.drain(
             within: max(.zero, limit - spent), grace: Self.grace, cutting: { multi.abort() })
+        maintenance?.end()
         for client in clients { client.close() }
         return cuts
     }

@@ -1,0 +1,69 @@
+import Gateway
+import Idempotency
+import JSON
+import Telemetry
+import Transport
+
+/// What is done for all keys in the background, on one loop, until ``end()``: leases are renewed,
+/// unsaved conclusions delivered, overdue records lapsed, unknown outcomes asked for, expired
+/// records removed.
+final class Maintenance {
+    private let keys: IdempotencyKeyService
+    private let prober: Prober
+    private let log: Log
+    private let reactor: Reactor
+    private var hasEnded = false
+
+    init(_ keys: IdempotencyKeyService, _ prober: Prober, log: Log, on reactor: Reactor) {
+        self.keys = keys
+        self.prober = prober
+        self.log = log
+        self.reactor = reactor
+    }
+
+    /// Begins; `loop` is the one that it was made for.
+    func begin(on loop: isolated EventLoop) {
+        let (keys, prober) = (keys, prober)
+        // Often enough for a lease of a second.
+        every(.milliseconds(100), "leases not renewed", on: loop) { await keys.renewLeases() }
+        every(.milliseconds(250), "unsaved not delivered", on: loop) { await keys.retryUnsaved() }
+        every(.seconds(5), "overdue records not seen to", on: loop) {
+            try await keys.lapseOverdue()
+            try await keys.noteOldestUnknown()
+        }
+        every(.seconds(1), "unknown outcomes not seen to", on: loop) { try await prober.round() }
+        every(.seconds(1), "expired records not removed", on: loop) { try await self.reap() }
+    }
+
+    /// Nothing is begun any more; what is under way ends by itself.
+    func end() { hasEnded = true }
+
+    private func every(
+        _ pause: Duration, _ failure: String, on loop: isolated EventLoop,
+        _ body: @escaping () async throws -> Void
+    ) {
+        loop.start {
+            while true {
+                await self.reactor.sleep(for: pause)
+                guard !self.hasEnded else { return }
+                do {
+                    try await body()
+                } catch {
+                    guard !self.hasEnded else { return }
+                    self.log.write(.warning, failure) { $0.member("reason", "\(error)") }
+                    await self.reactor.sleep(for: .seconds(10))
+                }
+            }
+        }
+    }
+
+    /// Small batches, with as long a pause for everybody else after each.
+    private func reap() async throws {
+        var start = reactor.now
+        while !hasEnded, try await keys.reap() > 0 {
+            await reactor.sleep(
+                for: min(max(reactor.now - start, .milliseconds(2)), .milliseconds(5)))
+            start = reactor.now
+        }
+    }
+}
