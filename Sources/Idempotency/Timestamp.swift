@@ -26,9 +26,10 @@ extension Timestamp: Comparable {
         let (scaled, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000)
         let edge: Int64 = seconds < 0 ? .min : .max
         guard !isTooLong else { return Timestamp(microseconds: edge) }
-        let (sum, isTooLate) = moment.microseconds.addingReportingOverflow(
-            scaled + attoseconds / 1_000_000_000_000)
-        return Timestamp(microseconds: isTooLate ? edge : sum)
+        let (length, isJustTooLong) = scaled.addingReportingOverflow(
+            attoseconds / 1_000_000_000_000)
+        let (sum, isTooLate) = moment.microseconds.addingReportingOverflow(length)
+        return Timestamp(microseconds: isJustTooLong || isTooLate ? edge : sum)
     }
 
     /// The time from `b` to `a`.
