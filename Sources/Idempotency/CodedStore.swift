@@ -67,6 +67,9 @@ public final class CodedStore: IdempotencyStore {
     public func remove(limit: Int) async throws(StoreError) -> Int {
         try await store.remove(limit: limit)
     }
+
+    /// Removes the last traces.
+    public func scrub() async throws(StoreError) { try await store.scrub() }
 }
 
 extension CodedStore {

@@ -40,15 +40,13 @@ extension IdempotencyKeyService {
     /// Writes a conclusion into the journal, if there is one; why it is not there, if it failed.
     private func journal(_ conclusion: inout UnsavedConclusions.Conclusion) async -> StoreError? {
         guard let journal else { return nil }
-        positions.withLock { $0.begin() }
         do throws(StoreError) {
             let entry = try ConclusionCodec.encode(conclusion.encoded(by: coding))
-            let position = try await journal.append(entry)
-            positions.withLock { $0.end(position) }
-            conclusion.position = position
+            conclusion.position = try await journal.append(entry)
+            positions.withLock { $0.note(failed: false) }
             return nil
         } catch {
-            positions.withLock { $0.end(nil) }
+            positions.withLock { $0.note(failed: true) }
             options.report(.journalFailed(conclusion.claim.id, error))
             return error
         }
@@ -114,21 +112,31 @@ extension IdempotencyKeyService {
     }
 
     private func discardDelivered() async {
-        guard let journal, let end = positions.withLock({ $0.discardable }) else { return }
+        guard positions.withLock({ !$0.spent.isEmpty }) else { return }
         do throws(StoreError) {
-            try await journal.discard(through: end)
-            positions.withLock { $0.discard(through: end) }
+            try await discardSpent(isErasing: false)
         } catch {
             options.report(.discardFailed(error))
         }
+    }
+
+    /// Takes out of the journal what is not needed any more, be it to make room or to leave no
+    /// trace of it on the disk.
+    func discardSpent(isErasing: Bool) async throws(StoreError) {
+        guard let journal else { return }
+        let spent = positions.withLock { $0.spent }
+        try await journal.discard(spent, isErasing: isErasing)
+        positions.withLock { $0.discard(spent) }
     }
 
     /// Stores what is known of a record and not stored yet, so that nobody changes it in ignorance.
     ///
     /// - Throws: When the store still does not take it.
     func saveUnsaved(of id: KeyID) async throws(StoreError) {
-        guard let conclusion = unsaved.withLock({ $0.first(of: id) }) else { return }
-        if let error = await deliver(conclusion) { throw error }
+        for conclusion in unsaved.withLock({ $0.all(of: id) }) {
+            if let error = await deliver(conclusion) { throw error }
+            unsaved.withLock { $0.remove(conclusion) }
+        }
     }
 }
 
@@ -153,7 +161,7 @@ extension IdempotencyKeyService {
                     keepUnreadable(position, error)
                     continue
                 }
-                positions.withLock { $0.add(position, isNeeded: false) }
+                positions.withLock { $0.remove(position) }
                 options.report(.unreadable(position: position, isKept: false, error))
             }
         }
@@ -161,7 +169,6 @@ extension IdempotencyKeyService {
     }
 
     private func keepUnreadable(_ position: UInt64, _ error: StoreError) {
-        positions.withLock { $0.add(position, isNeeded: true) }
         options.report(.unreadable(position: position, isKept: true, error))
     }
 
@@ -169,10 +176,9 @@ extension IdempotencyKeyService {
         let claim = conclusion.claim
         guard let position = conclusion.position else { return }
         guard let key = conclusion.key else {
-            positions.withLock { $0.add(position, isNeeded: false) }
+            positions.withLock { $0.remove(position) }
             return options.report(.dropped(claim.id, .lost))
         }
-        positions.withLock { $0.add(position, isNeeded: true) }
         // The journal's own limit is the one that counts here.
         _ = unsaved.withLock { $0.add(conclusion, limit: .max, byteLimit: .max) }
         if case .released = conclusion.outcome {

@@ -28,9 +28,18 @@ struct UnsavedConclusions {
     private var notBefore = Timestamp(microseconds: .min)
     private var isTrying = false
 
-    /// The one of a record, whether or not it is being tried.
-    func first(of id: KeyID) -> Conclusion? {
-        waiting.first { $0.claim.id == id } ?? trying.first { $0.claim.id == id }
+    /// Those of a record, one for each claim, whether or not they are being tried.
+    func all(of id: KeyID) -> [Conclusion] {
+        (trying + waiting).filter { $0.claim.id == id }
+    }
+
+    /// Lets go of one that the store has; not of those that are being tried, whose end is near.
+    mutating func remove(_ conclusion: Conclusion) {
+        let token = conclusion.claim.lockToken
+        guard let index = waiting.firstIndex(where: { $0.claim.lockToken == token }) else { return }
+        let removed = waiting.remove(at: index)
+        count -= 1
+        bytes -= removed.weight
     }
 
     /// How many there are, those that are being tried included.
