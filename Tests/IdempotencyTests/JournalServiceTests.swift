@@ -1,3 +1,4 @@
+import Synchronization
 import TestSupport
 import Testing
 
@@ -275,6 +276,69 @@ struct JournalServiceTests {
         }
         #expect(bench.events.delivered.count == 20)
         #expect(bench.journal.count == 1)
+    }
+
+    @Test func `what memory has no room for is delivered from the journal, and at once`()
+        async throws
+    {
+        let bench = ServiceBench { $0.unsavedConclusions = 2 }
+        let service = bench.journaled()
+        var claims: [Claim] = []
+        for index in 0..<9 { claims.append(try await bench.claim("k\(index)", service)) }
+        bench.store.breakDown([.replace])
+        for claim in claims {
+            await #expect(throws: StoreError.self) {
+                try await bench.finish(claim, .sample, service)
+            }
+        }
+        #expect(service.statistics.unsaved == 9)
+        #expect(bench.journal.count == 9)
+        bench.store.mend()
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.delivered == claims.map(\.id))
+        #expect(bench.journal.count == 0)
+        for index in 0..<9 {
+            #expect(try await bench.ask("k\(index)", service).finished.reply == .sample)
+        }
+    }
+
+    @Test func `a conclusion larger than all that memory may hold is delivered too`() async throws {
+        let bench = ServiceBench { $0.unsavedBytes = 100 }
+        let service = bench.journaled()
+        let claim = try await bench.claim("k", service)
+        bench.store.fail(.replace, .before)
+        await #expect(throws: StoreError.self) { try await bench.finish(claim, .sample, service) }
+        #expect(service.statistics.unsaved == 1)
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.delivered == [claim.id])
+        #expect(try await bench.ask("k", service).finished.reply == .sample)
+    }
+
+    @Test func `a start takes up no more than memory has room for, and delivers all`()
+        async throws
+    {
+        let bench = ServiceBench { $0.unsavedBytes = 2000 }
+        let service = bench.journaled()
+        var claims: [Claim] = []
+        for index in 0..<9 { claims.append(try await bench.claim("k\(index)", service)) }
+        bench.store.breakDown([.replace])
+        for claim in claims {
+            await #expect(throws: StoreError.self) {
+                try await bench.finish(claim, .sample, service)
+            }
+        }
+        let next = bench.journaled()
+        try? await next.recover()
+        #expect(next.statistics.unsaved == 9)
+        #expect(next.unsaved.withLock { $0.count } < 9)
+        bench.store.mend()
+        bench.clock.advance(by: .seconds(10))
+        try await next.recover()
+        #expect(Set(bench.events.delivered) == Set(claims.map(\.id)))
+        #expect(bench.journal.count == 0)
+        for index in 0..<9 {
+            #expect(try await bench.ask("k\(index)", next).finished.reply == .sample)
+        }
     }
 
     @Test func `an answer too large for the store is kept without its body`() async throws {
