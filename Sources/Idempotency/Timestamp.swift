@@ -42,7 +42,7 @@ extension Timestamp: CustomStringConvertible {
     /// RFC 3339 in UTC with microseconds, as in `2025-07-01T09:30:00.000250Z`.
     public var description: String {
         let second = microseconds.flooredQuotient(by: 1_000_000)
-        let fraction = microseconds - second * 1_000_000
+        let fraction = (microseconds % 1_000_000 + 1_000_000) % 1_000_000
         let day = second.flooredQuotient(by: 86_400)
         let time = second - day * 86_400
         let (year, month, dayOfMonth) = Self.civilDate(daysSince1970: day)

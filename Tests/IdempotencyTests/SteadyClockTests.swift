@@ -108,4 +108,10 @@ struct StoreClockTests {
         #expect(edge + .zero == edge)
         #expect(edge + .seconds(sign) == edge)
     }
+
+    @Test func `the edges of time can be written down`() {
+        #expect(Timestamp(microseconds: .max).description == "294247-01-10T04:00:54.775807Z")
+        #expect(Timestamp(microseconds: .min).description.hasSuffix("T19:59:05.224192Z"))
+        #expect(Timestamp(microseconds: -1).description == "1969-12-31T23:59:59.999999Z")
+    }
 }
