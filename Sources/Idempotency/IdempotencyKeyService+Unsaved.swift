@@ -62,11 +62,15 @@ extension IdempotencyKeyService {
     ///
     /// To be called now and then, every 100 ms say, by one loop.
     ///
+    /// - Parameter isLast: Whether it is tried even if the store failed just now, because the
+    ///   process ends.
     /// - Returns: How many are still not stored.
     @discardableResult
-    public func retryUnsaved() async -> Int {
+    public func retryUnsaved(isLast: Bool = false) async -> Int {
         await readAside()
-        while let batch = unsaved.withLock({ $0.begin(now: clock.now) }) {
+        while let batch = unsaved.withLock({
+            $0.begin(now: isLast ? Timestamp(microseconds: .max) : clock.now)
+        }) {
             let left = await deliver(batch)
             unsaved.withLock { $0.end(left, now: clock.now) }
             await readAside()

@@ -102,7 +102,8 @@ final class JournalFile {
     }
 
     private func load() throws(StoreError) {
-        let header = try read(limit: JournalFormat.headerLength)
+        // One more byte tells whether there is anything else.
+        let header = try read(limit: JournalFormat.headerLength + 1)
         guard !JournalFormat.isUnborn(header) else { return try begin() }
         do throws(StoreError) {
             format = try JournalFormat(header: header)

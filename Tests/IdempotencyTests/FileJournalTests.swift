@@ -110,6 +110,21 @@ struct FileJournalTests {
         }
     }
 
+    @Test(arguments: [0, 1, 36])
+    func `a file that was only just made when the power failed is begun anew`(
+        zeros: Int
+    ) async throws {
+        try await withPath { path in
+            try replace(path, by: [UInt8](repeating: 0, count: zeros))
+            let journal = try FileJournal(path: path, options: Self.options())
+            _ = try await journal.append([5])
+            journal.close()
+            let again = try FileJournal(path: path, options: Self.options())
+            #expect(try await again.entries().map(\.bytes) == [[5]])
+            again.close()
+        }
+    }
+
     @Test func `a file cut anywhere keeps what was whole and takes entries again`() async throws {
         try await withPath { path in
             let bytes = try await written(path)

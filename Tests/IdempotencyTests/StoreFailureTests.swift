@@ -88,6 +88,18 @@ struct StoreFailureTests {
         #expect(try await bench.ask("k", bench.other()).finished.reply == .sample)
     }
 
+    @Test func `the last try before the end does not wait for the store's pause`() async throws {
+        let bench = ServiceBench()
+        let claim = try await bench.claim()
+        bench.store.breakDown([.replace])
+        await #expect(throws: StoreError.self) { try await bench.finish(claim) }
+        for _ in 0..<2 { #expect(await bench.service.retryUnsaved() == 1) }
+        bench.store.mend()
+        #expect(await bench.service.retryUnsaved() == 1)
+        #expect(await bench.service.retryUnsaved(isLast: true) == 0)
+        #expect(try await bench.ask("k", bench.other()).finished.reply == .sample)
+    }
+
     @Test func `an unsaved unknown outcome is held here and stored later`() async throws {
         let bench = ServiceBench()
         let claim = try await bench.claim()

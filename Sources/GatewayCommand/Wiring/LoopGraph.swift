@@ -134,9 +134,15 @@ final class LoopGraph {
                 await reactor.sleep(for: .seconds(5))
                 do {
                     try await keys.lapseOverdue()
-                    try await keys.noteOldestUnknown()
                 } catch {
                     log.write(.warning, "overdue records not seen to") {
+                        $0.member("reason", "\(error)")
+                    }
+                }
+                do {
+                    try await keys.noteOldestUnknown()
+                } catch {
+                    log.write(.warning, "unknown records not looked at") {
                         $0.member("reason", "\(error)")
                     }
                 }
