@@ -67,29 +67,23 @@ public final class CodedStore: IdempotencyStore {
     public func remove(limit: Int) async throws(StoreError) -> Int {
         try await store.remove(limit: limit)
     }
+
+    /// Removes the last traces.
+    public func scrub() async throws(StoreError) { try await store.scrub() }
 }
 
 extension CodedStore {
-    /// Bodies up to this size are coded where the caller runs.
-    private static let codedInPlace = 64 << 10
-
     private func encoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
         guard let reply = key.reply else { return key }
-        let isLong = reply.responseBody?.count ?? 0 > Self.codedInPlace
         var key = key
-        key.reply =
-            isLong
-            ? try await encodeElsewhere(reply, of: key.id) : try coding.encode(reply, of: key.id)
+        key.reply = try await coding.encoded(reply, of: key.id)
         return key
     }
 
     private func decoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
         guard let reply = key.reply else { return key }
-        let isLong = reply.responseBody?.count ?? 0 > Self.codedInPlace
         var key = key
-        key.reply =
-            isLong
-            ? try await decodeElsewhere(reply, of: key.id) : try coding.decode(reply, of: key.id)
+        key.reply = try await coding.decoded(reply, of: key.id)
         return key
     }
 
@@ -105,16 +99,33 @@ extension CodedStore {
         for key in keys { listed.append((try? await decoded(key)) ?? key) }
         return listed
     }
+}
+
+extension ReplyCoding {
+    /// Encodes where the caller runs, or elsewhere if that takes long.
+    func encoded(_ reply: StoredReply, of id: KeyID) async throws(StoreError) -> StoredReply {
+        reply.isLong ? try await encodeElsewhere(reply, of: id) : try encode(reply, of: id)
+    }
+
+    /// Decodes where the caller runs, or elsewhere if that takes long.
+    func decoded(_ reply: StoredReply, of id: KeyID) async throws(StoreError) -> StoredReply {
+        reply.isLong ? try await decodeElsewhere(reply, of: id) : try decode(reply, of: id)
+    }
 
     @concurrent private func encodeElsewhere(
         _ reply: StoredReply, of id: KeyID
     ) async throws(StoreError) -> StoredReply {
-        try coding.encode(reply, of: id)
+        try encode(reply, of: id)
     }
 
     @concurrent private func decodeElsewhere(
         _ reply: StoredReply, of id: KeyID
     ) async throws(StoreError) -> StoredReply {
-        try coding.decode(reply, of: id)
+        try decode(reply, of: id)
     }
+}
+
+extension StoredReply {
+    /// Whether it is coded on the threads of Swift's own pool.
+    fileprivate var isLong: Bool { responseBody?.count ?? 0 > 64 << 10 }
 }

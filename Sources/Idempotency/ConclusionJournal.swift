@@ -11,8 +11,12 @@ public protocol ConclusionJournal: Sendable {
     /// - Throws: When it was not added, `full` where its limit is reached.
     func append(_ entry: [UInt8]) async throws(StoreError) -> UInt64
 
-    /// Forgets all entries up to that position: they were delivered.
-    func discard(through position: UInt64) async throws(StoreError)
+    /// Forgets the entries at these positions: they were delivered. Positions at which there is
+    /// nothing any more do not matter.
+    ///
+    /// - Parameter isErasing: Whether nothing of what was ever discarded may be on the disk when it
+    ///   returns; otherwise some of it may stay there for a while.
+    func discard(_ positions: Set<UInt64>, isErasing: Bool) async throws(StoreError)
 
     /// Bytes that it holds now.
     var size: Int { get }
@@ -39,15 +43,10 @@ public enum KeyEvent: Sendable {
     case lapsed(KeyID)
 }
 
-/// Which entries of a journal are still needed.
-///
-/// A journal forgets from its beginning on, so an entry stays as long as one before it is needed.
+/// Which entries of a journal are no longer needed.
 struct JournalPositions {
-    private var needed: Set<UInt64> = []
-    private var last: UInt64 = 0
-    private var discarded: UInt64 = 0
-    /// Appends under way; the positions that they get are not known yet.
-    private var appending = 0
+    /// Where the entries are that were delivered, or are worth nothing, and not discarded yet.
+    private(set) var spent: Set<UInt64> = []
     /// Whether the last append failed.
     private(set) var isFailing = false
     /// How many appends failed.
@@ -55,38 +54,17 @@ struct JournalPositions {
     /// Whether the entries of an earlier process were read.
     var isRead = false
 
-    /// Notes that an append is under way.
-    mutating func begin() { appending += 1 }
-
-    /// Notes how it ended: where the entry is, or nil if it failed.
-    mutating func end(_ position: UInt64?) {
-        appending -= 1
-        isFailing = position == nil
-        guard let position else {
-            failures += 1
-            return
-        }
-        add(position, isNeeded: true)
-    }
-
-    /// Notes an entry that is there.
-    mutating func add(_ position: UInt64, isNeeded: Bool) {
-        last = max(last, position)
-        if isNeeded { needed.insert(position) }
+    /// Notes how an append ended.
+    mutating func note(failed: Bool) {
+        isFailing = failed
+        if failed { failures += 1 }
     }
 
     /// Notes that an entry is not needed any more.
     mutating func remove(_ position: UInt64?) {
-        if let position { needed.remove(position) }
-    }
-
-    /// Up to where nothing is needed; nil if that was discarded already.
-    var discardable: UInt64? {
-        guard appending == 0 else { return nil }
-        let end = needed.min().map { $0 - 1 } ?? last
-        return end > discarded ? end : nil
+        if let position { spent.insert(position) }
     }
 
     /// Notes what was discarded.
-    mutating func discard(through position: UInt64) { discarded = max(discarded, position) }
+    mutating func discard(_ positions: Set<UInt64>) { spent.subtract(positions) }
 }

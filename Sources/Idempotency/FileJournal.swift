@@ -83,9 +83,12 @@ public final class FileJournal: ConclusionJournal {
         }
     }
 
-    /// Forgets all entries up to that position.
-    public func discard(through position: UInt64) async throws(StoreError) {
-        if case .failed(let error) = await submit(.discard(position)) { throw error }
+    /// Forgets the entries at these positions.
+    public func discard(
+        _ positions: Set<UInt64>, isErasing: Bool = false
+    ) async throws(StoreError) {
+        let answer = await submit(.discard(positions, isErasing: isErasing))
+        if case .failed(let error) = answer { throw error }
     }
 
     private func submit(_ operation: JournalQueue.Operation) async -> JournalQueue.Answer {
@@ -101,7 +104,7 @@ final class JournalQueue: Sendable {
     enum Operation: Sendable {
         case entries
         case append([UInt8])
-        case discard(UInt64)
+        case discard(Set<UInt64>, isErasing: Bool)
     }
 
     enum Answer: Sendable {
@@ -190,9 +193,9 @@ final class JournalQueue: Sendable {
                     case .failure(let error)?: return .failed(error)
                     case nil: preconditionFailure("an append without a result")
                     }
-                case .discard(let position):
+                case .discard(let positions, let isErasing):
                     do throws(StoreError) {
-                        try file.discard(through: position)
+                        try file.discard(positions, isErasing: isErasing)
                         return .done
                     } catch {
                         return .failed(error)

@@ -99,7 +99,7 @@ extension IdempotencyKeyService {
         try await setClock()
         var last: KeyID?
         while true {
-            let locked = try await store.unfinished(after: last, limit: 64)
+            let locked = try await store.unfinished(after: last, limit: Self.page)
             guard let end = locked.last?.id else { return }
             let dead = locked.filter { store.isExclusive || $0.isLapsed(at: clock.now) }
             _ = try await lapse(dead, policy, isDead: store.isExclusive)

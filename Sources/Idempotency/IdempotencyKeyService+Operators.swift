@@ -60,12 +60,13 @@ extension IdempotencyKeyService {
     }
 
     /// Drops the body and the fields of a record's answer. Its status and the verdict stay, so
-    /// that nothing is executed again.
+    /// that nothing is executed again. Neither the store nor the journal has anything of them on
+    /// its disk when it returns.
     ///
     /// - Throws: ``ClaimError`` if there is no such record, or it has no outcome yet; or
-    ///   ``StoreError``.
+    ///   ``StoreError``: to be done again then, because traces may be left.
     public func erase(_ id: KeyID) async throws -> IdempotencyKey {
-        try await change(id) { key, now throws(ClaimError) in
+        let erased = try await change(id) { key, now throws(ClaimError) in
             guard !key.isLocked else { throw .locked }
             guard key.recoveryPoint == .finished || key.recoveryPoint == .unknown else {
                 throw .absent
@@ -74,6 +75,9 @@ extension IdempotencyKeyService {
         } done: {
             $0
         }
+        try await discardSpent(isErasing: true)
+        try await store.scrub()
+        return erased
     }
 
     private func expectIdle(

@@ -17,10 +17,13 @@ extension IdempotencyKeyService {
         }
         let isHeld = isHeld(claim)
         var conclusion = conclusion
-        let failure = await journal(&conclusion)
-        let isKept = unsaved.withLock { [conclusion] unsaved in
-            unsaved.add(
+        var entry: [UInt8] = []
+        let failure = await journal(&conclusion, as: &entry)
+        let isKept = unsaved.withLock { [conclusion, entry] unsaved in
+            let isKept = unsaved.add(
                 conclusion, limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
+            if !isKept, let position = conclusion.position { unsaved.putAside(position, entry) }
+            return isKept
         }
         if !isKept, conclusion.position == nil { options.report(.forgotten(claim.id)) }
         if case .released = conclusion.outcome {
@@ -38,17 +41,17 @@ extension IdempotencyKeyService {
     }
 
     /// Writes a conclusion into the journal, if there is one; why it is not there, if it failed.
-    private func journal(_ conclusion: inout UnsavedConclusions.Conclusion) async -> StoreError? {
+    private func journal(
+        _ conclusion: inout UnsavedConclusions.Conclusion, as entry: inout [UInt8]
+    ) async -> StoreError? {
         guard let journal else { return nil }
-        positions.withLock { $0.begin() }
         do throws(StoreError) {
-            let entry = try ConclusionCodec.encode(conclusion.encoded(by: coding))
-            let position = try await journal.append(entry)
-            positions.withLock { $0.end(position) }
-            conclusion.position = position
+            entry = try ConclusionCodec.encode(await conclusion.encoded(by: coding))
+            conclusion.position = try await journal.append(entry)
+            positions.withLock { $0.note(failed: false) }
             return nil
         } catch {
-            positions.withLock { $0.end(nil) }
+            positions.withLock { $0.note(failed: true) }
             options.report(.journalFailed(conclusion.claim.id, error))
             return error
         }
@@ -59,15 +62,30 @@ extension IdempotencyKeyService {
     ///
     /// To be called now and then, every 100 ms say, by one loop.
     ///
+    /// - Parameter isLast: Whether it is tried even if the store failed just now, because the
+    ///   process ends.
     /// - Returns: How many are still not stored.
     @discardableResult
-    public func retryUnsaved() async -> Int {
-        if let batch = unsaved.withLock({ $0.begin(now: clock.now) }) {
+    public func retryUnsaved(isLast: Bool = false) async -> Int {
+        await readAside()
+        while let batch = unsaved.withLock({
+            $0.begin(now: isLast ? Timestamp(microseconds: .max) : clock.now)
+        }) {
             let left = await deliver(batch)
             unsaved.withLock { $0.end(left, now: clock.now) }
+            await readAside()
+            guard left.isEmpty else { break }
         }
         await discardDelivered()
-        return unsaved.withLock { $0.count }
+        return unsaved.withLock { $0.total }
+    }
+
+    /// Takes up conclusions for which there was no room, as far as there is now. What duplicates
+    /// are told of their keys is the store's business by now.
+    private func readAside() async {
+        while let (position, bytes) = unsaved.withLock({
+            $0.takeAside(limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
+        }) { await read(bytes, at: position, isAnswering: false) }
     }
 
     /// Delivers conclusions, some at a time so that the store can commit them together; those that
@@ -114,21 +132,31 @@ extension IdempotencyKeyService {
     }
 
     private func discardDelivered() async {
-        guard let journal, let end = positions.withLock({ $0.discardable }) else { return }
+        guard positions.withLock({ !$0.spent.isEmpty }) else { return }
         do throws(StoreError) {
-            try await journal.discard(through: end)
-            positions.withLock { $0.discard(through: end) }
+            try await discardSpent(isErasing: false)
         } catch {
             options.report(.discardFailed(error))
         }
+    }
+
+    /// Takes out of the journal what is not needed any more, be it to make room or to leave no
+    /// trace of it on the disk.
+    func discardSpent(isErasing: Bool) async throws(StoreError) {
+        guard let journal else { return }
+        let spent = positions.withLock { $0.spent }
+        try await journal.discard(spent, isErasing: isErasing)
+        positions.withLock { $0.discard(spent) }
     }
 
     /// Stores what is known of a record and not stored yet, so that nobody changes it in ignorance.
     ///
     /// - Throws: When the store still does not take it.
     func saveUnsaved(of id: KeyID) async throws(StoreError) {
-        guard let conclusion = unsaved.withLock({ $0.first(of: id) }) else { return }
-        if let error = await deliver(conclusion) { throw error }
+        for conclusion in unsaved.withLock({ $0.all(of: id) }) {
+            if let error = await deliver(conclusion) { throw error }
+            unsaved.withLock { $0.remove(conclusion) }
+        }
     }
 }
 
@@ -138,47 +166,50 @@ extension IdempotencyKeyService {
     func readJournal() async throws(StoreError) {
         guard let journal, !positions.withLock({ $0.isRead }) else { return }
         for (position, bytes) in try await journal.entries() {
-            do throws(StoreError) {
-                var conclusion = try ConclusionCodec.decode(bytes)
-                do throws(StoreError) {
-                    conclusion = try conclusion.decoded(by: coding)
-                } catch {
-                    keepUnreadable(position, error)
-                    continue
-                }
-                conclusion.position = position
-                take(conclusion)
-            } catch {
-                guard error.reason != .newer else {
-                    keepUnreadable(position, error)
-                    continue
-                }
-                positions.withLock { $0.add(position, isNeeded: false) }
-                options.report(.unreadable(position: position, isKept: false, error))
+            let hasRoom = unsaved.withLock {
+                $0.hasRoom(limit: options.unsavedConclusions, byteLimit: options.unsavedBytes)
+            }
+            if hasRoom {
+                await read(bytes, at: position, isAnswering: store.isExclusive)
+            } else {
+                unsaved.withLock { $0.putAside(position, bytes) }
             }
         }
         positions.withLock { $0.isRead = true }
     }
 
-    private func keepUnreadable(_ position: UInt64, _ error: StoreError) {
-        positions.withLock { $0.add(position, isNeeded: true) }
-        options.report(.unreadable(position: position, isKept: true, error))
+    /// Takes up an entry of the journal.
+    ///
+    /// - Parameter isAnswering: Whether duplicates are to be answered from it.
+    private func read(_ bytes: [UInt8], at position: UInt64, isAnswering: Bool) async {
+        do throws(StoreError) {
+            var conclusion = try ConclusionCodec.decode(bytes)
+            do throws(StoreError) {
+                conclusion = try await conclusion.decoded(by: coding)
+            } catch {
+                return options.report(.unreadable(position: position, isKept: true, error))
+            }
+            conclusion.position = position
+            take(conclusion, isAnswering: isAnswering)
+        } catch {
+            let isKept = error.reason == .newer
+            if !isKept { positions.withLock { $0.remove(position) } }
+            options.report(.unreadable(position: position, isKept: isKept, error))
+        }
     }
 
-    private func take(_ conclusion: UnsavedConclusions.Conclusion) {
+    private func take(_ conclusion: UnsavedConclusions.Conclusion, isAnswering: Bool) {
         let claim = conclusion.claim
         guard let position = conclusion.position else { return }
         guard let key = conclusion.key else {
-            positions.withLock { $0.add(position, isNeeded: false) }
+            positions.withLock { $0.remove(position) }
             return options.report(.dropped(claim.id, .lost))
         }
-        positions.withLock { $0.add(position, isNeeded: true) }
-        // The journal's own limit is the one that counts here.
         _ = unsaved.withLock { $0.add(conclusion, limit: .max, byteLimit: .max) }
         if case .released = conclusion.outcome {
             abandoned.withLock { $0.insert(claim.lockToken) }
         }
-        guard store.isExclusive, let answer = key.unsavedAnswer else { return }
+        guard isAnswering, let answer = key.unsavedAnswer else { return }
         memory.restore(claim.identity, claim.key.fingerprint, id: claim.id, answer: answer)
     }
 }
@@ -207,18 +238,18 @@ extension UnsavedConclusions.Conclusion {
     }
 
     /// The same with its reply as it is to be written.
-    fileprivate func encoded(by coding: (any ReplyCoding)?) throws(StoreError) -> Self {
+    fileprivate func encoded(by coding: (any ReplyCoding)?) async throws(StoreError) -> Self {
         guard let coding, let reply = outcome.reply else { return self }
         var copy = self
-        copy.outcome = outcome.replacing(try coding.encode(reply, of: claim.id))
+        copy.outcome = outcome.replacing(try await coding.encoded(reply, of: claim.id))
         return copy
     }
 
     /// The same with its reply as it was before it was written.
-    fileprivate func decoded(by coding: (any ReplyCoding)?) throws(StoreError) -> Self {
+    fileprivate func decoded(by coding: (any ReplyCoding)?) async throws(StoreError) -> Self {
         guard let coding, let reply = outcome.reply else { return self }
         var copy = self
-        copy.outcome = outcome.replacing(try coding.decode(reply, of: claim.id))
+        copy.outcome = outcome.replacing(try await coding.decoded(reply, of: claim.id))
         return copy
     }
 }

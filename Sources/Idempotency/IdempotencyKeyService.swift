@@ -123,7 +123,7 @@ public final class IdempotencyKeyService: Sendable {
 
     /// Whether claims are likely to succeed, and their conclusions to be kept.
     public var isReady: Bool {
-        let unsaved = unsaved.withLock { $0.count }
+        let unsaved = unsaved.withLock { $0.total }
         guard store.isAvailable, unsaved < options.unsavedConclusions else { return false }
         return unsaved == 0 || positions.withLock { !$0.isFailing }
     }
@@ -132,7 +132,7 @@ public final class IdempotencyKeyService: Sendable {
     public var statistics: KeyStatistics {
         var statistics = KeyStatistics(store: store.statistics)
         memory.count(into: &statistics)
-        statistics.unsaved = unsaved.withLock { $0.count }
+        statistics.unsaved = unsaved.withLock { $0.total }
         statistics.journalBytes = journal?.size ?? 0
         statistics.journalFailures = positions.withLock { $0.failures }
         let oldest = watch.withLock { $0.oldestUnknown }

@@ -37,6 +37,10 @@ public protocol IdempotencyStore: Sendable {
     ///   `limit` when more would hold up other calls.
     func remove(limit: Int) async throws(StoreError) -> Int
 
+    /// Removes the last traces of what was overwritten or removed before: nothing of it is on the
+    /// store's disk when it returns.
+    func scrub() async throws(StoreError)
+
     /// Whether the last call that could tell found the store working.
     var isAvailable: Bool { get }
 

@@ -101,6 +101,9 @@ public final class InMemoryStore: IdempotencyStore {
             return due.count
         }
     }
+
+    /// There are none on any disk.
+    public func scrub() async throws(StoreError) {}
 }
 
 extension InMemoryStore {

@@ -102,7 +102,8 @@ final class JournalFile {
     }
 
     private func load() throws(StoreError) {
-        let header = try read(limit: JournalFormat.headerLength)
+        // One more byte tells whether there is anything else.
+        let header = try read(limit: JournalFormat.headerLength + 1)
         guard !JournalFormat.isUnborn(header) else { return try begin() }
         do throws(StoreError) {
             format = try JournalFormat(header: header)
@@ -199,18 +200,18 @@ extension JournalFile {
         return results
     }
 
-    /// Forgets the entries up to that position.
-    func discard(through position: UInt64) throws(StoreError) {
-        let kept = frames.drop { $0.position <= position }
-        guard kept.count < frames.count else { return }
-        frames = Array(kept)
-        guard let first = frames.first else {
+    /// Forgets the entries at these positions. Their bytes stay where they are until they are more
+    /// than half of the file, unless they are to be gone at once.
+    func discard(_ positions: Set<UInt64>, isErasing: Bool) throws(StoreError) {
+        frames.removeAll { positions.contains($0.position) }
+        guard !frames.isEmpty else {
+            guard size > 0 || isTorn else { return }
             end = JournalFormat.headerLength
             isTorn = true
             return try mend()
         }
-        let needless = first.range.lowerBound - JournalFormat.headerLength
-        guard needless > size / 2 else { return }
+        let needless = size - frames.reduce(0) { $0 + $1.range.count }
+        guard needless > (isErasing ? 0 : size / 2) else { return }
         try compact()
     }
 
@@ -315,6 +316,7 @@ extension JournalFile {
         frames = moved
         end = bytes.count
         isTorn = false
+        keepRoom()
         try syncDirectory()
     }
 

@@ -58,10 +58,11 @@ package struct JournalFormat: Sendable {
         return writer.bytes
     }
 
-    /// Whether these bytes are what is left of a file that was just being made.
+    /// Whether these bytes, all of a file, are what is left of one that was just being made. Some
+    /// file systems note a file's length before its bytes, which are zeros then.
     static func isUnborn(_ header: [UInt8]) -> Bool {
-        header.count < headerLength
-            && (magic.starts(with: header.prefix(8)) || header.allSatisfy { $0 == 0 })
+        header.count < headerLength && magic.starts(with: header.prefix(8))
+            || header.count <= headerLength && header.allSatisfy { $0 == 0 }
     }
 
     /// Adds an entry's frame; false if it is too long for one.

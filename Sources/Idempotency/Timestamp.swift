@@ -26,9 +26,10 @@ extension Timestamp: Comparable {
         let (scaled, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000)
         let edge: Int64 = seconds < 0 ? .min : .max
         guard !isTooLong else { return Timestamp(microseconds: edge) }
-        let (sum, isTooLate) = moment.microseconds.addingReportingOverflow(
-            scaled + attoseconds / 1_000_000_000_000)
-        return Timestamp(microseconds: isTooLate ? edge : sum)
+        let (length, isJustTooLong) = scaled.addingReportingOverflow(
+            attoseconds / 1_000_000_000_000)
+        let (sum, isTooLate) = moment.microseconds.addingReportingOverflow(length)
+        return Timestamp(microseconds: isJustTooLong || isTooLate ? edge : sum)
     }
 
     /// The time from `b` to `a`.
@@ -41,7 +42,7 @@ extension Timestamp: CustomStringConvertible {
     /// RFC 3339 in UTC with microseconds, as in `2025-07-01T09:30:00.000250Z`.
     public var description: String {
         let second = microseconds.flooredQuotient(by: 1_000_000)
-        let fraction = microseconds - second * 1_000_000
+        let fraction = (microseconds % 1_000_000 + 1_000_000) % 1_000_000
         let day = second.flooredQuotient(by: 86_400)
         let time = second - day * 86_400
         let (year, month, dayOfMonth) = Self.civilDate(daysSince1970: day)

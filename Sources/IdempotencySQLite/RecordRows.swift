@@ -78,18 +78,12 @@ final class RecordRows {
     }
 
     /// Unknown records in order of their numbers.
-    func unknown(from sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        try list(unknown, from: sequence, limit: limit)
-    }
-
-    private func list(
-        _ statement: Statement, from sequence: Int64, limit: Int
-    ) throws(StoreError) -> [IdempotencyKey] {
-        statement.bind(1, sequence)
-        statement.bind(2, Int64(limit))
-        defer { statement.reset() }
+    func unknown(after sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
+        unknown.bind(1, sequence)
+        unknown.bind(2, Int64(limit))
+        defer { unknown.reset() }
         var keys: [IdempotencyKey] = []
-        while try statement.step() { keys.append(try read(statement)) }
+        while try unknown.step() { keys.append(try read(unknown)) }
         return keys
     }
 }
@@ -249,7 +243,7 @@ private enum SQL {
     /// Its condition is that of an index.
     static let unknown =
         select
-        + " WHERE recovery_point = 'unknown' AND lock_token IS NOT NULL AND sequence >= ?1"
+        + " WHERE recovery_point = 'unknown' AND lock_token IS NOT NULL AND sequence > ?1"
         + " ORDER BY sequence LIMIT ?2"
 
     static let tombstone = """

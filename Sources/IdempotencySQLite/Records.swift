@@ -11,6 +11,9 @@ final class Records {
     /// what a dead process left without reading all rows.
     private var locked: Set<Int64> = []
     private var unlocked: Set<Int64> = []
+    /// The locked ones in order, with some that left since; nil when others came since. So a list
+    /// that is read page by page is sorted once.
+    private var lockedOrder: [Int64]?
     /// What is noted in the file; nil when a transaction failed that may have changed it.
     private var noted: Int64?
     private var newest: Int64 = 0
@@ -150,9 +153,15 @@ final class Records {
 
     /// Locked records in order of their numbers.
     func unfinished(after id: KeyID?, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        let first = id.map { $0.sequence + 1 } ?? 0
+        let order = lockedOrder ?? locked.sorted()
+        lockedOrder = order
+        var (start, end) = (0, order.count)
+        while let id, start < end {
+            let middle = start + (end - start) / 2
+            if order[middle] > id.sequence { end = middle } else { start = middle + 1 }
+        }
         var keys: [IdempotencyKey] = []
-        for sequence in locked.filter({ $0 >= first }).sorted() {
+        for sequence in order[start...] where locked.contains(sequence) {
             guard keys.count < limit else { break }
             if let key = try rows.find(sequence), key.isLocked { keys.append(key) }
         }
@@ -161,7 +170,7 @@ final class Records {
 
     /// Unknown records in order of their numbers.
     func unknown(after id: KeyID?, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        try rows.unknown(from: id.map { $0.sequence + 1 } ?? 0, limit: limit)
+        try rows.unknown(after: id?.sequence ?? -1, limit: limit)
     }
 
     /// Turns what expired into tombstones and removes those whose time is over; not more than
@@ -218,7 +227,7 @@ final class Records {
 
     /// Notes that a row is locked.
     private func note(_ sequence: Int64) throws(StoreError) {
-        locked.insert(sequence)
+        if locked.insert(sequence).inserted { lockedOrder = nil }
         unlocked.remove(sequence)
         newest = max(newest, sequence)
         if sequence < noted ?? .max { try mark(from: locked.min() ?? sequence) }

@@ -55,6 +55,23 @@ import Testing
         }
     }
 
+    @Test func `an answer that an operator erases is not on the disk any more`() throws {
+        let administered = Configuration {
+            $0.members["admin"] = #"{"address": "127.0.0.1:0", "token": "sesame"}"#
+        }
+        try Site.run(administered) { site in
+            answer(site)
+            expectExecuted(try site.send(Call(key: "k")))
+            #expect(holds(try stored(site), "4111"))
+            let line = try site.gateway.accessLine { $0["outcome"]?.string == "executed" }
+            let id = try #require(line["key_id"]?.string)
+            let erased = try site.admin(post: "/v1/keys/\(id)/erase", "", token: "sesame")
+            #expect(erased.status == 200)
+            let bytes = try stored(site)
+            #expect(!holds(bytes, "4111") && !holds(bytes, "receipt-7781"))
+        }
+    }
+
     @Test func `a key is rotated, and what it wrote is never executed again without it`() throws {
         try Site.run(configuration(Self.first)) { site in
             answer(site)

@@ -102,6 +102,6 @@ private final class HoldingJournal: ConclusionJournal {
     }
 
     func entries() async throws(StoreError) -> [(position: UInt64, bytes: [UInt8])] { [] }
-    func discard(through position: UInt64) async throws(StoreError) {}
+    func discard(_ positions: Set<UInt64>, isErasing: Bool) async throws(StoreError) {}
     var size: Int { 0 }
 }

@@ -52,6 +52,19 @@ struct ErasureTests {
         }
     }
 
+    @Test(arguments: [10, 2000, 100_000])
+    func `an answer that an operator erases is in neither file`(_ length: Int) async throws {
+        try await withFile { path in
+            let service = IdempotencyKeyService(store: try SQLiteStore(path: path))
+            let key = try await service.create(.sample(), policy: KeyPolicy())
+            _ = try await service.update(
+                key.id, token: key.lockToken!, reply: reply(length), policy: KeyPolicy())
+            #expect(try isThere(path))
+            _ = try await service.erase(key.id)
+            #expect(try !isThere(path))
+        }
+    }
+
     @Test func `what expired is in neither file once the reaper has come by a few times`()
         async throws
     {

@@ -1,7 +1,7 @@
-import Idempotency
 import TestSupport
 import Testing
 
+@testable import Idempotency
 @testable import IdempotencySQLite
 
 struct RecordsTests {
@@ -14,6 +14,55 @@ struct RecordsTests {
         let connection = try Connection(path: path)
         try Schema.prepare(connection, durability: .full)
         return try Records(connection, unindexed: unindexed)
+    }
+
+    @Test func `locked records are listed page by page while others come and go`() async throws {
+        try await withFile { path in
+            let records = try open(path, unindexed: 100)
+            var keys: [IdempotencyKey] = []
+            for index in 0..<30 { keys.append(try await record("\(index)")) }
+            let late = try await record("late")
+            try records.transaction { () throws(StoreError) in
+                for key in keys { #expect(try records.insert(key) == nil) }
+            }
+            #expect(
+                try records.unfinished(after: nil, limit: 10).map(\.id) == keys[..<10].map(\.id))
+            try records.transaction { () throws(StoreError) in
+                for index in [3, 12, 15] {
+                    var done = keys[index]
+                    done.lapse(retention: KeyPolicy().whileUnknown, now: done.createdAt)
+                    #expect(try records.replace(done, expecting: keys[index].version))
+                }
+            }
+            let left = keys.indices.filter { ![3, 12, 15].contains($0) }.map { keys[$0].id }
+            let second = try records.unfinished(after: keys[9].id, limit: 10).map(\.id)
+            #expect(second == Array(left[9..<19]))
+            try records.transaction { () throws(StoreError) in
+                #expect(try records.insert(late) == nil)
+            }
+            let rest = try records.unfinished(after: second.last, limit: 100).map(\.id)
+            #expect(rest == Array(left[19...]) + [late.id])
+            #expect(try records.unfinished(after: late.id, limit: 100).isEmpty)
+        }
+    }
+
+    @Test func `nothing comes after the last id that there can be`() async throws {
+        try await withFile { path in
+            let records = try open(path, unindexed: 100)
+            let key = try await record("k")
+            var unknown = try await record("u")
+            unknown.lapse(retention: KeyPolicy().whileUnknown, now: unknown.createdAt)
+            try records.transaction { () throws(StoreError) in
+                #expect(try records.insert(key) == nil)
+                #expect(try records.insert(unknown) == nil)
+            }
+            let last = try #require(KeyID("ikey_7" + String(repeating: "Z", count: 25)))
+            #expect(try records.unknown(after: nil, limit: 9).map(\.id) == [unknown.id])
+            #expect(try records.unknown(after: key.id, limit: 9).map(\.id) == [unknown.id])
+            #expect(try records.unknown(after: unknown.id, limit: 9).isEmpty)
+            #expect(try records.unknown(after: last, limit: 9).isEmpty)
+            #expect(try records.unfinished(after: last, limit: 9).isEmpty)
+        }
     }
 
     /// Transactions that fail leave nothing behind, neither in the file nor in what memory adds

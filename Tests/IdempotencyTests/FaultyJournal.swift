@@ -25,10 +25,10 @@ final class FaultyJournal: ConclusionJournal {
         }
     }
 
-    func discard(through position: UInt64) async throws(StoreError) {
+    func discard(_ positions: Set<UInt64>, isErasing: Bool) async throws(StoreError) {
         try state.withLock { state throws(StoreError) in
             guard !state.failsToDiscard else { throw StoreError(.unavailable, "made to fail") }
-            state.entries.removeAll { $0.position <= position }
+            state.entries.removeAll { positions.contains($0.position) }
         }
     }
 

@@ -67,7 +67,7 @@ struct FileJournalTests {
             #expect(found.map(\.bytes) == Self.entries)
             #expect(found.map(\.position) == positions)
             #expect(try await journal.entries().isEmpty)
-            try await journal.discard(through: positions[3])
+            try await journal.discard(Set(positions))
             #expect(journal.size == 0)
             let next = try await journal.append([9])
             #expect(next > positions[3])
@@ -107,6 +107,21 @@ struct FileJournalTests {
             let again = try FileJournal(path: path, options: Self.options())
             #expect(try await again.entries().count == 500)
             print("\(syncs.load(ordering: .relaxed)) syncs for 500 appends")
+        }
+    }
+
+    @Test(arguments: [0, 1, 36])
+    func `a file that was only just made when the power failed is begun anew`(
+        zeros: Int
+    ) async throws {
+        try await withPath { path in
+            try replace(path, by: [UInt8](repeating: 0, count: zeros))
+            let journal = try FileJournal(path: path, options: Self.options())
+            _ = try await journal.append([5])
+            journal.close()
+            let again = try FileJournal(path: path, options: Self.options())
+            #expect(try await again.entries().map(\.bytes) == [[5]])
+            again.close()
         }
     }
 
@@ -234,13 +249,48 @@ struct FileJournalTests {
         try await withPath { path in
             let journal = try FileJournal(path: path, options: Self.options(limit: 500))
             let entry = [UInt8](repeating: 3, count: 200)
-            _ = try await journal.append(entry)
+            let first = try await journal.append(entry)
             let second = try await journal.append(entry)
             let error = await #expect(throws: StoreError.self) { try await journal.append(entry) }
             #expect(error?.reason == .full)
             #expect(journal.size <= 500)
-            try await journal.discard(through: second)
+            try await journal.discard([first, second])
             _ = try await journal.append(entry)
+        }
+    }
+
+    @Test func `one entry that stays does not keep the file from forgetting later ones`()
+        async throws
+    {
+        try await withPath { path in
+            let journal = try FileJournal(
+                path: path, options: Self.options(limit: 1000, Self.quick))
+            let entry = [UInt8](repeating: 3, count: 100)
+            let kept = try await journal.append(entry)
+            for _ in 0..<30 { try await journal.discard([try await journal.append(entry)]) }
+            #expect(journal.size <= 1000)
+            journal.close()
+            let again = try FileJournal(path: path, options: Self.options())
+            #expect(try await again.entries().first?.position == kept)
+        }
+    }
+
+    @Test func `what is erased is not in the file any more, wherever it was`() async throws {
+        try await withPath { path in
+            let secret = Array("4929-1234-5678-9012".utf8)
+            let journal = try FileJournal(path: path, options: Self.options())
+            let first = try await journal.append([UInt8](repeating: 3, count: 500))
+            let second = try await journal.append(secret)
+            let third = try await journal.append([UInt8](repeating: 4, count: 500))
+            try await journal.discard([second])
+            #expect(try contents(of: path).firstRange(of: secret) != nil)
+            try await journal.discard([], isErasing: true)
+            #expect(try contents(of: path).firstRange(of: secret) == nil)
+            journal.close()
+            let again = try FileJournal(path: path, options: Self.options())
+            #expect(again.damage == nil)
+            #expect(try await again.entries().map(\.position) == [first, third])
+            again.close()
         }
     }
 
@@ -252,7 +302,7 @@ struct FileJournalTests {
             var kept = try await journal.append(entry)
             for _ in 0..<100 {
                 let next = try await journal.append(entry)
-                try await journal.discard(through: kept)
+                try await journal.discard([kept])
                 kept = next
                 #expect(journal.size <= 1000)
             }
@@ -293,13 +343,14 @@ struct FileJournalTests {
             let fault = FileFault()
             let journal = try FileJournal(path: path, options: Self.options(fault.calls))
             _ = try await journal.append([1])
-            fault.fail([.write, .truncate], after: 20)
+            fault.fail([.write, .truncate], after: 9)
             await #expect(throws: StoreError.self) { try await journal.append([2, 2, 2]) }
             fault.fail([.truncate], after: 0)
             await #expect(throws: StoreError.self) { try await journal.append([3]) }
             journal.close()
             let again = try FileJournal(path: path, options: Self.options())
-            #expect(again.damage?.torn == 20)
+            // Position and length: the checksum behind them may end in zeros, which do not count.
+            #expect(again.damage?.torn == 9)
             #expect(try await again.entries().map(\.bytes) == [[1]])
         }
     }

@@ -124,6 +124,68 @@ struct OperatorTests {
         await #expect(throws: ClaimError.locked) { try await bench.service.erase(live.id) }
     }
 
+    @Test func `an erased answer is in the journal no more, whatever else is kept there`()
+        async throws
+    {
+        let service = bench.journaled()
+        let stuck = try await bench.claim("stuck", service)
+        let claim = try await bench.claim("k", service)
+        bench.store.breakDown([.replace])
+        for claim in [stuck, claim] {
+            await #expect(throws: StoreError.self) {
+                try await bench.finish(claim, .sample, service)
+            }
+        }
+        bench.store.mend()
+        bench.store.damage(stuck.id)
+        _ = try await service.erase(claim.id)
+        #expect(bench.journal.count == 1)
+        #expect(bench.store.count(.scrub) == 1)
+        #expect(service.statistics.unsaved == 1)
+        let next = bench.journaled()
+        try await next.recover()
+        #expect(try await bench.ask("k", next).finished.reply.responseBody == nil)
+    }
+
+    @Test(arguments: [true, false])
+    func `traces that could not be removed are an error, and are removed next time`(
+        inStore: Bool
+    ) async throws {
+        let service = bench.journaled()
+        let claim = try await bench.claim("k", service)
+        bench.store.fail(.replace, .before)
+        await #expect(throws: StoreError.self) { try await bench.finish(claim, .sample, service) }
+        if inStore { bench.store.fail(.scrub, .before) } else { bench.journal.failToDiscard(true) }
+        await #expect(throws: StoreError.self) { try await service.erase(claim.id) }
+        bench.journal.failToDiscard(false)
+        _ = try await service.erase(claim.id)
+        #expect(bench.journal.count == 0)
+        #expect(try await bench.ask("k", service).finished.reply.responseBody == nil)
+    }
+
+    @Test func `all that is not stored yet of a record is stored before it is freed`()
+        async throws
+    {
+        let service = bench.journaled()
+        let first = try await bench.claim("k", service)
+        bench.store.fail(.replace, .before)
+        await #expect(throws: StoreError.self) {
+            try await service.workStage(first, .released(nil), policy: bench.policy)
+        }
+        let second = try await bench.claim("k", service)
+        #expect(second.id == first.id)
+        bench.store.fail(.replace, .before)
+        await #expect(throws: StoreError.self) { try await bench.finish(second, .sample, service) }
+        await #expect(throws: ClaimError.finished) {
+            try await service.release(second.id, force: true, policy: bench.policy)
+        }
+        #expect(try await bench.ask("k", service).finished.reply == .sample)
+        #expect(service.statistics.unsaved == 0)
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.delivered == [second.id])
+        #expect(bench.journal.count == 0)
+    }
+
     @Test func `an answer that is erased while it is being stored is not cached`() async throws {
         let claim = try await bench.claim()
         let store = bench.store

@@ -97,4 +97,21 @@ struct StoreClockTests {
         clock.learn(store, since: local.now)
         #expect(clock.now == store)
     }
+
+    @Test(arguments: [1, -1])
+    func `a duration that a moment cannot hold ends at the edge of time`(_ sign: Int) {
+        let edge = Timestamp(microseconds: sign > 0 ? .max : .min)
+        let longest = Duration(secondsComponent: 9_223_372_036_854, attosecondsComponent: 0)
+        for beyond in [.seconds(1), .milliseconds(999), .microseconds(775_809)] as [Duration] {
+            #expect(Timestamp(microseconds: 0) + (longest + beyond) * sign == edge)
+        }
+        #expect(edge + .zero == edge)
+        #expect(edge + .seconds(sign) == edge)
+    }
+
+    @Test func `the edges of time can be written down`() {
+        #expect(Timestamp(microseconds: .max).description == "294247-01-10T04:00:54.775807Z")
+        #expect(Timestamp(microseconds: .min).description.hasSuffix("T19:59:05.224192Z"))
+        #expect(Timestamp(microseconds: -1).description == "1969-12-31T23:59:59.999999Z")
+    }
 }

@@ -80,10 +80,23 @@ struct StoreFailureTests {
             bench.clock.advance(by: .milliseconds(100))
             #expect(await bench.service.retryUnsaved() == 1)
         }
-        #expect(bench.store.count(.replace) < 20)
+        // Two minutes: seven tries in the first six seconds, then one every five.
+        #expect(bench.store.count(.replace) < 40)
         bench.store.mend()
         bench.clock.advance(by: .seconds(30))
         #expect(await bench.service.retryUnsaved() == 0)
+        #expect(try await bench.ask("k", bench.other()).finished.reply == .sample)
+    }
+
+    @Test func `the last try before the end does not wait for the store's pause`() async throws {
+        let bench = ServiceBench()
+        let claim = try await bench.claim()
+        bench.store.breakDown([.replace])
+        await #expect(throws: StoreError.self) { try await bench.finish(claim) }
+        for _ in 0..<2 { #expect(await bench.service.retryUnsaved() == 1) }
+        bench.store.mend()
+        #expect(await bench.service.retryUnsaved() == 1)
+        #expect(await bench.service.retryUnsaved(isLast: true) == 0)
         #expect(try await bench.ask("k", bench.other()).finished.reply == .sample)
     }
 

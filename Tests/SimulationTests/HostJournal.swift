@@ -18,8 +18,8 @@ final class HostJournal: @unchecked Sendable {
 
     fileprivate var entries: [(position: UInt64, bytes: [UInt8])] { kept }
 
-    fileprivate func discard(through position: UInt64) {
-        kept.removeAll { $0.position <= position }
+    fileprivate func discard(_ positions: Set<UInt64>) {
+        kept.removeAll { positions.contains($0.position) }
     }
 
     var size: Int { kept.reduce(0) { $0 + $1.bytes.count } }
@@ -60,10 +60,10 @@ final class JournalConnection: ConclusionJournal, @unchecked Sendable {
         return position
     }
 
-    func discard(through position: UInt64) async throws(StoreError) {
+    func discard(_ positions: Set<UInt64>, isErasing: Bool) async throws(StoreError) {
         try fail()
         await world.sleep(world.delay(upTo: 20), of: process)
-        journal.discard(through: position)
+        journal.discard(positions)
     }
 
     private func fail() throws(StoreError) {

@@ -90,6 +90,10 @@ final class StoreConnection: IdempotencyStore, @unchecked Sendable {
         }
     }
 
+    func scrub() async throws(StoreError) {
+        try await call("scrub") { records throws(StoreError) in try await records.scrub() }
+    }
+
     private static let failure = StoreError(.unavailable, "simulated")
 
     /// Carries a call to the store and its result back. A call that is on its way arrives even if

@@ -5,7 +5,7 @@ import Synchronization
 package final class FaultyStore: IdempotencyStore {
     /// The calls that can fail.
     package enum Call: Sendable, Hashable, CaseIterable {
-        case insert, find, replace, unfinished, unknown, remove
+        case insert, find, replace, unfinished, unknown, remove, scrub
     }
 
     /// Where a call fails.
@@ -158,6 +158,13 @@ package final class FaultyStore: IdempotencyStore {
         let result = try await store.remove(limit: limit)
         if fault == .after { throw Self.error }
         return result
+    }
+
+    package func scrub() async throws(StoreError) {
+        let fault = await enter(.scrub)
+        if fault == .before { throw Self.error }
+        try await store.scrub()
+        if fault == .after { throw Self.error }
     }
 
     private func refuse(_ key: IdempotencyKey) throws(StoreError) {

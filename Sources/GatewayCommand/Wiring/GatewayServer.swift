@@ -149,7 +149,7 @@ final class GatewayServer: Sendable {
             }
             return await group.reduce(DrainCuts(), +)
         }
-        _ = await shared.keys.retryUnsaved()
+        _ = await shared.keys.retryUnsaved(isLast: true)
         store.close()
         journal?.close()
         let isClean = cuts.connections == 0 && cuts.transfers == 0

@@ -29,6 +29,8 @@ final class Maintenance {
         every(.milliseconds(250), "unsaved not delivered", on: loop) { await keys.retryUnsaved() }
         every(.seconds(5), "overdue records not seen to", on: loop) {
             try await keys.lapseOverdue()
+        }
+        every(.seconds(5), "unknown records not looked at", on: loop) {
             try await keys.noteOldestUnknown()
         }
         every(.seconds(1), "unknown outcomes not seen to", on: loop) { try await prober.round() }
