@@ -60,7 +60,7 @@ extension Configuration {
             [
                 Member("mode", \.mode, .word()),
                 Member("key", \.key, .word()),
-                Member("header", \.header, .fieldName),
+                Member("header", \.header, .keyField),
                 Member("from", \.from, .orNull(.keySource)),
                 Member("forward_key", \.forwardKey, .forwardKey),
                 Member("methods", \.methods, .list(.method, count: 1...100)),
@@ -166,7 +166,7 @@ extension Configuration.Idempotency {
 extension Notation<Configuration.Idempotency.ForwardKey> {
     /// `true`, `false` or a field name.
     static var forwardKey: Notation {
-        let name = Notation<FieldName>.fieldName
+        let name = Notation<FieldName>.keyField
         let expected = "true, false or the name of a field"
         return Notation(
             expected: expected,
