@@ -92,6 +92,19 @@ extension IdentityReader {
     /// The same where pointers are given, without which such requests could not be compared.
     static let comparedByPointers = 64 << 20
 
+    /// The most that may come out of a body's codings, as a multiple of what came in, beyond
+    /// ``comparedByContent``: a few KiB are not to keep the loop busy with many MiB.
+    static let expansion = 32
+
+    /// A body without its codings; nil when it is longer than `limit`, or cannot be decoded.
+    static func content(
+        of body: KeyedBody, _ codings: ContentCodings, limit: Int
+    ) -> ArraySlice<UInt8>? {
+        guard body.count <= limit, let bytes = body.bytes else { return nil }
+        return codings.decode(
+            bytes, limit: min(limit, max(comparedByContent, body.count * expansion)))
+    }
+
     /// What the digest of a body was taken of. It shows in the digest, or a body could be made of
     /// the very bytes that another one was reduced to.
     private enum Subject: UInt64 {
@@ -136,9 +149,7 @@ extension IdentityReader {
         }
         let hasPointers = only != nil || !rules.ignore.isEmpty
         let limit = hasPointers ? Self.comparedByPointers : Self.comparedByContent
-        guard body.count <= limit, let bytes = body.bytes,
-            let content = codings.decode(bytes, limit: limit)
-        else {
+        guard let content = Self.content(of: body, codings, limit: limit) else {
             return codings.isEmpty
                 ? (digest(of: body), .content) : encodedDigest(of: body, fields)
         }
