@@ -397,6 +397,14 @@ private func messages(_ text: String) -> [String] {
             "forward_key: expected a field name such as \"Idempotency-Key\"; Host and fields of the connection carry no keys, found \"content-length\""
         ),
         (
+            "\"from\": \"header:Cookie\"",
+            "from: expected a field without credentials: keys are stored, shown and told as they are, found \"header:Cookie\""
+        ),
+        (
+            "\"header\": \"authorization\"",
+            "header: expected a field without credentials: keys are stored, shown and told as they are, found \"authorization\""
+        ),
+        (
             "\"header\": \"Transfer-Encoding\"",
             "header: expected a field name such as \"Idempotency-Key\"; Host and fields of the connection carry no keys, found \"Transfer-Encoding\""
         ),

@@ -72,13 +72,26 @@ extension Notation<FieldName> {
                     throw Invalid(
                         "expected \(expected); Host and fields of the connection carry no keys")
                 }
+                guard !name.holdsCredentials else { throw Invalid(Self.noCredentials) }
                 return name
             },
             print: \.description)
     }
 }
 
+extension Notation<FieldName> {
+    /// Why a field of ``FieldName/holdsCredentials`` is no field of keys.
+    static var noCredentials: String {
+        "expected a field without credentials: keys are stored, shown and told as they are"
+    }
+}
+
 extension FieldName {
+    /// Whether the field says who somebody is, in a way that another could use.
+    var holdsCredentials: Bool {
+        [.authorization, .proxyAuthorization, FieldName("Cookie")].contains(self)
+    }
+
     /// Whether the field frames its message, routes it or belongs to the connection: the gateway
     /// writes those itself.
     var isOfMessage: Bool {

@@ -199,6 +199,9 @@ extension Notation<Configuration.Idempotency.KeyOrigin> {
                 if text == "fingerprint" { return .fingerprint }
                 let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
                 if parts.count == 2, parts[0] == "header", FieldName(parts[1]).isToken {
+                    guard !FieldName(parts[1]).holdsCredentials else {
+                        throw Invalid(Notation<FieldName>.noCredentials)
+                    }
                     return .header(FieldName(parts[1]))
                 }
                 if parts.count == 2, parts[0] == "json", let pointer = JSONPointer(parts[1]) {
