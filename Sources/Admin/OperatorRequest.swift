@@ -75,8 +75,23 @@ struct OperatorRequest {
                     let text = sides[1].string, FieldName(name).isToken,
                     text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 })
                 else { throw problem }
-                return (FieldName(name), text)
+                let field = FieldName(name)
+                guard !Self.frames(field) else {
+                    throw AdminProblem.badRequest(
+                        "response_headers cannot have \(name): the gateway frames the answer.")
+                }
+                return (field, text)
             }
+        }
+    }
+
+    /// Whether a field belongs to one connection, or says where a message ends.
+    private static func frames(_ name: FieldName) -> Bool {
+        switch name.id {
+        case .connection, .contentLength, .keepAlive, .proxyConnection, .te, .trailer,
+            .transferEncoding, .upgrade:
+            true
+        default: false
         }
     }
 

@@ -83,6 +83,11 @@ enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
+    /// What each byte stands for; 64 for those that stand for nothing.
+    private static let values = (0...255).map { (byte: UInt8) -> UInt8 in
+        UInt8(alphabet.firstIndex(of: byte) ?? 64)
+    }
+
     static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
@@ -111,8 +116,9 @@ enum Base64 {
         var word = 0
         for (index, digit) in digits.enumerated() {
             let isPadding = index >= digits.count - padding
-            guard let value = isPadding ? 0 : alphabet.firstIndex(of: digit) else { return nil }
-            word = word << 6 | value
+            let value = isPadding ? 0 : values[Int(digit)]
+            guard value < 64 else { return nil }
+            word = word << 6 | Int(value)
             guard index & 3 == 3 else { continue }
             for shift in [16, 8, 0] { bytes.append(UInt8(word >> shift & 255)) }
             word = 0

@@ -20,6 +20,8 @@ final class CurlExchange: UpstreamExchange {
     private var bodyEnd = Instant(nanoseconds: 0)
     private var isPersistent = false
     private var isOver = false
+    /// What ended it early, whichever side found it: the body's failure is the answer's too.
+    private var cause: UpstreamError?
 
     private static let copied = 16 << 10
     private static let chunk = 64 << 10
@@ -307,9 +309,13 @@ final class CurlExchange: UpstreamExchange {
         return totalDeadline.map { min($0, silent) } ?? silent
     }
 
-    /// Closes the connection; what was sent cannot be taken back.
+    /// Closes the connection; what was sent cannot be taken back. What is said of a failure that
+    /// follows from an earlier one is the earlier one.
     private func failure(_ reason: UpstreamError.Reason, _ detail: String) -> UpstreamError {
+        if let cause { return cause }
         cancel()
-        return UpstreamError(reason, effect: hasSent ? .possible : .none, detail: detail)
+        let error = UpstreamError(reason, effect: hasSent ? .possible : .none, detail: detail)
+        cause = error
+        return error
     }
 }

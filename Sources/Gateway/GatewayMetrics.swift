@@ -71,15 +71,26 @@ package final class GatewayMetrics: Sendable {
 
     /// Counts a request that is over.
     func count(_ account: RequestAccount, totalTime: UInt64) {
-        let route = account.route ?? totals.count - 1
-        let outcomes = RequestOutcome.allCases.count
-        let outcome = account.outcome.position
-        let statusClass = min(Int(account.status) / 100, Self.statusClasses.count - 1)
-        requests[(route * outcomes + outcome) * Self.statusClasses.count + statusClass].increment()
-        totals[route].record(nanoseconds: Int(clamping: totalTime))
+        requests[position(of: account)].increment()
+        totals[account.route ?? totals.count - 1].record(nanoseconds: Int(clamping: totalTime))
         if account.storeTime > 0 {
             storeTime.record(nanoseconds: Int(clamping: account.storeTime))
         }
+    }
+
+    /// Counts what was refused before it was a request: its head could not be read.
+    package func countRefusedHead(_ status: UInt16) {
+        let account = RequestAccount(startedAt: 0)
+        account.begin(status, .refused)
+        requests[position(of: account)].increment()
+    }
+
+    private func position(of account: RequestAccount) -> Int {
+        let route = account.route ?? totals.count - 1
+        let outcomes = RequestOutcome.allCases.count
+        let statusClass = min(Int(account.status) / 100, Self.statusClasses.count - 1)
+        return (route * outcomes + account.outcome.position) * Self.statusClasses.count
+            + statusClass
     }
 
     /// Counts a failed exchange.

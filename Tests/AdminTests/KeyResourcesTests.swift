@@ -191,6 +191,8 @@ import Testing
             #"{"response_code": 200, "response_headers": {"A": "b"}}"#,
             #"{"response_code": 200, "response_headers": [["A b", "c"]]}"#,
             #"{"response_code": 200, "response_headers": [["A", "c\r\nB: d"]]}"#,
+            #"{"response_code": 200, "response_headers": [["content-length", "30"]]}"#,
+            #"{"response_code": 200, "response_headers": [["Transfer-Encoding", "chunked"]]}"#,
             #"{"response_code": 200, "response_body": {"base64": "!"}}"#,
         ])
     func `what does not settle a record is refused, and nothing changes`(_ body: String)

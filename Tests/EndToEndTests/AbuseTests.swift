@@ -84,6 +84,8 @@ import Testing
                     "\(what): \(answer)")
             }
             #expect(site.origin.requests.count == 1)
+            let refused = #"outcome="refused",status="4xx"} 200"#
+            _ = try site.pollAdmin("/metrics") { $0.contains(refused + "\n") }
             try expectServed(site, since: before, atMost: 32 << 10)
         }
     }

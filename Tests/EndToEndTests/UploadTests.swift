@@ -148,6 +148,29 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/orders", "/plain/a"])
+    func `an upstream that takes no more of an upload is told as silent`(target: String) throws {
+        let impatient = Configuration {
+            Self.anySize(&$0)
+            $0.upstream["timeouts"] = #"{"idle": "1s"}"#
+        }
+        try Site.run(impatient) { site in
+            site.origin.on(target) { exchange in
+                exchange.pause(milliseconds: 5000)
+                exchange.close()
+            }
+            let client = try site.connect()
+            try client.send(
+                "POST \(target) HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k\r\nX-Order: k\r\n"
+                    + "Content-Length: \(64 << 20)\r\n\r\n")
+            // On a plain route the gateway takes only what the upstream takes.
+            for _ in 0..<64 {
+                do { try client.send([UInt8](repeating: 0x61, count: 1 << 20)) } catch { break }
+            }
+            #expect(try client.response(within: .seconds(30)).status == 504)
+        }
+    }
+
     @Test func `JSON in gzip is compared by what it says`() throws {
         try Site.run { site in
             func request(_ digits: String) -> [UInt8] {

@@ -392,6 +392,22 @@ private func messages(_ text: String) -> [String] {
             "header: expected a field name such as \"Authorization\", found \"a b\""
         ),
         ("\"forward_key\": 1", "forward_key: expected true, false or the name of a field, found 1"),
+        (
+            "\"forward_key\": \"content-length\"",
+            "forward_key: expected a field name such as \"Idempotency-Key\"; Host and fields of the connection carry no keys, found \"content-length\""
+        ),
+        (
+            "\"from\": \"header:Cookie\"",
+            "from: expected a field without credentials: keys are stored, shown and told as they are, found \"header:Cookie\""
+        ),
+        (
+            "\"header\": \"authorization\"",
+            "header: expected a field without credentials: keys are stored, shown and told as they are, found \"authorization\""
+        ),
+        (
+            "\"header\": \"Transfer-Encoding\"",
+            "header: expected a field name such as \"Idempotency-Key\"; Host and fields of the connection carry no keys, found \"Transfer-Encoding\""
+        ),
         ("\"in_flight\": true", "in_flight: expected \"wait\" or \"reject\", found true"),
         ("\"waiters\": 0", "waiters: expected a whole number from 1 to 1000000, found 0"),
         (

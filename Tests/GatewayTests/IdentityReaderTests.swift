@@ -1,3 +1,4 @@
+import Crypto
 import HTTP
 import Idempotency
 import JSON
@@ -88,6 +89,41 @@ import Testing
         _ mode: FingerprintRules.Body, _ body: String, _ parts: [String]
     ) {
         #expect(differences(Case(), Case(body: body)) { $0.body = mode } == parts)
+    }
+
+    @Test func `no body passes for what another one is reduced to`() throws {
+        let object = Case(body: #"{"a":1,"b":2}"#)
+        #expect(
+            differences(object, Case(body: "1\n2\n")) {
+                $0.body = .pointers([JSONPointer("/a")!, JSONPointer("/b")!])
+            } == ["body"])
+        var form = Case(type: "multipart/form-data; boundary=b", body: "--b\r\n\r\n1\r\n--b--")
+        let hasher = SHA256Hasher()
+        var summary = Array("multipart".utf8)
+        for part in ["", "", "\r\n1", ""] { summary += hasher.digest(Array(part.utf8)[...]).bytes }
+        let reader = IdentityReader()
+        let first = reader.fingerprint(
+            FingerprintRules(), of: form.head, body: Array(form.body.utf8)[...])
+        let second = reader.fingerprint(FingerprintRules(), of: form.head, body: summary[...])
+        #expect(first.differences(from: second) == ["body"])
+        form.body += "\r\n"
+        #expect(differences(form, form).isEmpty)
+    }
+
+    @Test func `of several media types none is gone by`() {
+        func fingerprint(_ types: [String], _ body: String) -> Fingerprint {
+            var fields = Fields()
+            for type in types { fields.append(.contentType, type) }
+            let head = RequestHead(method: .post, target: Array("/".utf8)[...], fields: fields)
+            return IdentityReader().fingerprint(
+                FingerprintRules(), of: head, body: Array(body.utf8)[...])
+        }
+        let (json, text) = ("application/json", "text/plain")
+        let first = fingerprint([json, text], "{}")
+        #expect(first.differences(from: fingerprint([json, "a/b"], "{}")) == ["media_type"])
+        #expect(first.differences(from: fingerprint([json], "{}")) == ["media_type"])
+        #expect(first.differences(from: fingerprint([json, text], "{ }")) == ["body"])
+        #expect(first == fingerprint([json, text], "{}"))
     }
 
     @Test func `ignored places take no part`() {

@@ -1,3 +1,4 @@
+import Compression
 import Crypto
 import HTTP
 import Idempotency
@@ -79,6 +80,24 @@ import Testing
         #expect(answer.field("Idempotency-Key") == key)
         #expect(bench.upstream.received[0].body == Array(body.utf8))
         #expect(try await bench.keyStatus(of: .order(key: nil, body)) == "replayed")
+    }
+
+    @Test func `a JSON body holds its key in a coding too`() throws {
+        let text = Array(
+            #"{"event":{"id":"e-1"},"text":"\#(String(repeating: "a", count: 99))"}"#.utf8)
+        let encoded = try #require(Zstandard.compress(text))
+        let source = KeySource.json(JSONPointer("/event/id")!)
+        func key(_ body: [UInt8], _ coding: String?) -> String? {
+            var fields = Fields()
+            if let coding { fields.append(.contentEncoding, coding) }
+            let body = KeyedBody.memory(body[...])
+            return DerivedKeys().key(source, of: body, fields, Fingerprint())
+                .map { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        #expect(key(text, nil) == "e-1")
+        #expect(key(encoded, "zstd") == "e-1")
+        #expect(key(text, "utf-8") == "e-1" && key(text, "zstd") == "e-1")
+        #expect(key(encoded, nil) == nil && key(encoded, "br") == nil)
     }
 
     @Test func `equal requests are duplicates where the fingerprint is the key`() async throws {

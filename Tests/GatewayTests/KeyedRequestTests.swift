@@ -228,6 +228,19 @@ import Testing
         #expect(bench.upstream.received.count == 1)
     }
 
+    @Test func `a length that was recorded promises no bytes that are not there`() async throws {
+        let bench = try Bench(.init(.init(500)), keys: .plain)
+        try await bench.send(.order())
+        let scope = IdentityReader().scope(.fields([.authorization]), of: Fields())
+        let identity = Identity(scope: scope, idempotencyKey: "k-1")
+        let id = try #require(try await bench.store.find(identity).key?.id)
+        let reply = StoredReply(
+            responseCode: 200, responseHeaders: Array("Content-Length: 30\r\n".utf8),
+            responseBody: [])
+        _ = try await bench.keys.complete(id, with: reply, policy: KeyPolicy())
+        #expect(try await bench.send(.order()).head?.framing == .length(0))
+    }
+
     @Test func `a body is taken whole, however it comes`() async throws {
         let bench = try Bench(.init(), keys: .plain)
         var head = Request.order().head

@@ -73,6 +73,11 @@ import Testing
         #expect(try #require(digest(Self.form.replacing(part, with: other))) != first)
     }
 
+    @Test func `lines of one name keep their order`() throws {
+        let two = try #require(digest("--b\nName: a\nname: b\n\n1\n--b--"))
+        #expect(try #require(digest("--b\nName: b\nName: a\n\n1\n--b--")) != two)
+    }
+
     @Test func `bytes do not wander between parts`() throws {
         let two = try #require(digest("--b\n\na\n--b\n\nbc\n--b--"))
         #expect(digest("--b\n\nab\n--b\n\nc\n--b--") != two)

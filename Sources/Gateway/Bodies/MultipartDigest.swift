@@ -3,8 +3,9 @@ import HTTP
 
 /// The digest of a multipart body (RFC 2046 section 5.1) that its boundary takes no part in.
 ///
-/// Each part counts by its field lines, names in lower case, sorted, and by its bytes; what stands
-/// before the first and after the last part counts too. The body comes in pieces, of which little
+/// Each part counts by its field lines, names in lower case, sorted by them, so that lines of one
+/// name keep their order, and by its bytes; what stands before the first and after the last part
+/// counts too. The body comes in pieces, of which little
 /// is kept. Where readers might disagree on where a part ends, the body is malformed, and is to be
 /// compared byte for byte: a boundary that other bytes follow, or that a line feed alone precedes; a
 /// folded line, or one that begins like a boundary; a last part without its end.
@@ -29,7 +30,7 @@ package struct MultipartDigest {
     private var pending: [UInt8] = [0x0D, 0x0A]
     private var start = 0
     private var isContentEmpty = true
-    private var fields: [[UInt8]] = []
+    private var fields: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
     private var fieldBytes = 0
     private var partCount = 0
     /// The digests of contents and field sections, one after the other.
@@ -165,7 +166,7 @@ package struct MultipartDigest {
             !line.contains(0x0D), !line.contains(0x0A), !line.starts(with: delimiter.dropFirst(2))
         else { return fail() }
         let name = line.prefix(upTo: colon).map(asciiLowercased)
-        fields.append(name + [UInt8(ascii: ":")] + trimmed(line[(colon + 1)...]))
+        fields.append((name, trimmed(line[(colon + 1)...])))
         start = end + 2
         return true
     }
@@ -177,8 +178,9 @@ package struct MultipartDigest {
             place = .malformed
             return
         }
-        fields.sort { $0.lexicographicallyPrecedes($1) }
-        summary += hasher.digest(Array(fields.joined(separator: [0x0D, 0x0A]))[...]).bytes
+        fields.sort { $0.name.lexicographicallyPrecedes($1.name) }
+        let lines = fields.map { $0.name + [UInt8(ascii: ":")] + $0.value }
+        summary += hasher.digest(Array(lines.joined(separator: [0x0D, 0x0A]))[...]).bytes
         hasher.begin()
         isContentEmpty = true
         place = .content

@@ -41,7 +41,11 @@ final class IdentityReader {
         fingerprint.append(.path, digest(of: head.path))
         if rules.query, let query = head.query { fingerprint.append(.query, hashed(query)) }
         let mediaType = mediaType(of: head.fields)
-        if !mediaType.isEmpty {
+        if mediaType == nil {
+            var text: [UInt8] = []
+            appendValues(of: .contentType, in: head.fields, to: &text)
+            fingerprint.append(.mediaType, hashed(text[...]))
+        } else if let mediaType, !mediaType.isEmpty {
             let isUsual = mediaType == Self.json
             fingerprint.append(.mediaType, isUsual ? Self.jsonDigest : digest(of: mediaType[...]))
         }
@@ -50,8 +54,11 @@ final class IdentityReader {
             appendValues(of: name, in: head.fields, to: &text)
             fingerprint.append(.field(lowercased(name)), hashed(text[...]))
         }
-        if body.count > 0, let digest = bodyDigest(rules, body, mediaType, head.fields) {
-            fingerprint.append(.body, hashed(digest))
+        if body.count > 0,
+            let (digest, subject) = bodyDigest(rules, body, mediaType, head.fields)
+        {
+            let words = hashed(digest)
+            fingerprint.append(.body, (words.0, words.1 ^ subject.rawValue))
         }
         return fingerprint
     }
@@ -85,46 +92,84 @@ extension IdentityReader {
     /// The same where pointers are given, without which such requests could not be compared.
     static let comparedByPointers = 64 << 20
 
+    /// The most that may come out of a body's codings, as a multiple of what came in, beyond
+    /// ``comparedByContent``: a few KiB are not to keep the loop busy with many MiB.
+    static let expansion = 32
+
+    /// A body without its codings; nil when it is longer than `limit`, or cannot be decoded.
+    static func content(
+        of body: KeyedBody, _ codings: ContentCodings, limit: Int
+    ) -> ArraySlice<UInt8>? {
+        guard body.count <= limit, let bytes = body.bytes else { return nil }
+        return codings.decode(
+            bytes, limit: min(limit, max(comparedByContent, body.count * expansion)))
+    }
+
+    /// What the digest of a body was taken of. It shows in the digest, or a body could be made of
+    /// the very bytes that another one was reduced to.
+    private enum Subject: UInt64 {
+        /// The bytes as they came, or JSON in its canonical form, which other bytes cannot be.
+        case content = 0
+        /// What pointers name.
+        case values = 2
+        case parts = 4
+        /// Bytes and the codings that they bear, which were not taken off.
+        case encoded = 8
+    }
+
     /// What separates the parts of a body that is compared by them while it comes; nil for any
     /// other.
     func boundary(_ rules: borrowing FingerprintRules, _ fields: borrowing Fields) -> [UInt8]? {
-        guard case .auto = rules.body, ContentCodings(fields)?.isEmpty == true,
-            let type = fields[.contentType]
-        else { return nil }
-        return MultipartBoundary.of(type)
+        guard case .auto = rules.body, ContentCodings(fields)?.isEmpty == true else { return nil }
+        return boundary(fields)
+    }
+
+    private func boundary(_ fields: borrowing Fields) -> [UInt8]? {
+        guard fields.count(of: .contentType) == 1 else { return nil }
+        return fields[.contentType].flatMap { MultipartBoundary.of($0) }
     }
 
     /// The digest of what a body is compared by; nil where it takes no part.
     private func bodyDigest(
-        _ rules: borrowing FingerprintRules, _ body: KeyedBody, _ mediaType: [UInt8],
+        _ rules: borrowing FingerprintRules, _ body: KeyedBody, _ mediaType: [UInt8]?,
         _ fields: borrowing Fields
-    ) -> Digest? {
+    ) -> (Digest, Subject)? {
         var only: [JSONPointer]?
         switch rules.body {
         case .none: return nil
-        case .bytes: return digest(of: body)
+        case .bytes: return (digest(of: body), .content)
         case .auto: break
         case .pointers(let pointers): only = pointers
         }
-        let isJSON = only != nil || isJSON(mediaType)
-        guard let codings = ContentCodings(fields) else { return digest(of: body) }
+        let isJSON = only != nil || mediaType.map(isJSON) == true
+        guard let codings = ContentCodings(fields) else { return encodedDigest(of: body, fields) }
         if codings.isEmpty, !isJSON {
-            return boundary(rules, fields).flatMap { partsDigest(of: body, $0) } ?? digest(of: body)
+            let parts = boundary(fields).flatMap { partsDigest(of: body, $0) }
+            return parts.map { ($0, .parts) } ?? (digest(of: body), .content)
         }
         let hasPointers = only != nil || !rules.ignore.isEmpty
         let limit = hasPointers ? Self.comparedByPointers : Self.comparedByContent
-        guard body.count <= limit, let bytes = body.bytes,
-            let content = codings.decode(bytes, limit: limit)
-        else { return digest(of: body) }
+        guard let content = Self.content(of: body, codings, limit: limit) else {
+            return codings.isEmpty
+                ? (digest(of: body), .content) : encodedDigest(of: body, fields)
+        }
         if isJSON {
             let form = JSONCanonicalForm.of(content, ignoring: rules.ignore, only: only)
-            if case .rewritten(let canonical) = form { return hasher.digest(canonical[...]) }
-        } else if let boundary = fields[.contentType].flatMap({ MultipartBoundary.of($0) }),
-            let parts = partsDigest(of: .memory(content), boundary)
-        {
-            return parts
+            if case .rewritten(let canonical) = form {
+                return (hasher.digest(canonical[...]), only == nil ? .content : .values)
+            }
+        } else if let parts = boundary(fields).flatMap({ partsDigest(of: .memory(content), $0) }) {
+            return (parts, .parts)
         }
-        return hasher.digest(content)
+        return (hasher.digest(content), .content)
+    }
+
+    private func encodedDigest(
+        of body: KeyedBody, _ fields: borrowing Fields
+    ) -> (Digest, Subject) {
+        var text = digest(of: body).bytes
+        appendValues(of: .contentEncoding, in: fields, to: &text)
+        return (hasher.digest(text[...]), .encoded)
     }
 
     private func digest(of body: KeyedBody) -> Digest {
@@ -181,9 +226,11 @@ extension IdentityReader {
         String(decoding: name.spelling.map(asciiLowercased), as: UTF8.self)
     }
 
-    /// Type and subtype in lower case, without parameters.
-    private func mediaType(of fields: borrowing Fields) -> [UInt8] {
+    /// Type and subtype in lower case, without parameters; nil when several lines are there, of
+    /// which nobody knows which one the upstream goes by.
+    private func mediaType(of fields: borrowing Fields) -> [UInt8]? {
         guard let value = fields[.contentType] else { return [] }
+        guard fields.count(of: .contentType) == 1 else { return nil }
         let type = trimmed(value.prefix { $0 != UInt8(ascii: ";") })
         if equalsIgnoringCase(type, Self.json[...]) { return Self.json }
         return type.map(asciiLowercased)

@@ -38,15 +38,24 @@ final class DerivedKeys {
     /// The key that a request's body or fingerprint holds; nil for another source, or when there
     /// is no string or number where the source says.
     func key(
-        _ source: KeySource?, of body: KeyedBody, _ fingerprint: borrowing Fingerprint
+        _ source: KeySource?, of body: KeyedBody, _ fields: borrowing Fields,
+        _ fingerprint: borrowing Fingerprint
     ) -> ClientKey? {
         switch source {
         case .json(let pointer):
-            body.count <= IdentityReader.comparedByPointers
-                ? body.bytes.flatMap { key(at: pointer, in: $0) } : nil
+            content(of: body, fields).flatMap { key(at: pointer, in: $0) }
         case .fingerprint: ClientKey(generated: hash(of: fingerprint.encoded[...]))
         case .header, nil: nil
         }
+    }
+
+    /// A body without its codings, or as it is where what is said of them makes no sense.
+    private func content(of body: KeyedBody, _ fields: borrowing Fields) -> ArraySlice<UInt8>? {
+        let limit = IdentityReader.comparedByPointers
+        let decoded = ContentCodings(fields).flatMap {
+            IdentityReader.content(of: body, $0, limit: limit)
+        }
+        return decoded ?? (body.count <= limit ? body.bytes : nil)
     }
 
     /// Reads one value without building the others, so that memory stays within a few bodies.

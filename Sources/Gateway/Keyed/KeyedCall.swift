@@ -104,13 +104,15 @@ extension KeyedCall {
             ResponseHead(status: reply.responseCode, fields: fields), body[...], as: outcome)
     }
 
-    /// Gives a whole answer. One without a body of its own keeps its `Content-Length`.
+    /// Gives a whole answer. One that has no body for its request or its status keeps its
+    /// `Content-Length`; of any other, nobody would send the bytes that it promises.
     func give(
         _ head: ResponseHead, _ body: ArraySlice<UInt8>, as outcome: RequestOutcome
     ) async throws(DownstreamError) {
         account.begin(head.status, outcome)
         var head = head
-        if body.isEmpty, head.status == 304 || head.fields.contains(.contentLength) {
+        let hasNoBody = head.status == 304 || request.head.method == .head
+        if body.isEmpty, hasNoBody, head.status == 304 || head.fields.contains(.contentLength) {
             head.framing = .none
             try await writer.begin(head)
             return try await writer.end(trailers: Fields())

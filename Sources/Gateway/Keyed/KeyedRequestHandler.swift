@@ -64,7 +64,10 @@ final class KeyedRequestHandler {
         let fingerprint = services.identities.fingerprint(
             rules.fingerprint, of: request.head, body: body)
         relayed.body = body
-        var key = found ?? services.derivedKeys.key(rules.source, of: body, fingerprint)
+        var key =
+            found
+            ?? services.derivedKeys.key(
+                rules.source, of: body, request.head.fields, fingerprint)
         if key == nil { key = try await keyOfKeyless(relayed) }
         guard let key else { return }
         try await admit(

@@ -94,7 +94,7 @@ final class ShadowWatch: Concluding {
         if case .key(let found) = reading {
             key = found
         } else if let found = services.derivedKeys.key(
-            rules.source, of: .memory(bytes), fingerprint)
+            rules.source, of: .memory(bytes), head.fields, fingerprint)
         {
             key = found
         } else {

@@ -59,6 +59,49 @@ extension Notation<FieldName> {
     static var fieldName: Notation {
         .text("a field name such as \"Authorization\"", parse: parseFieldName, print: \.description)
     }
+
+    /// The name of a field that carries keys, to the gateway or on from it: none in which what a
+    /// client calls its key would say where a request ends or goes.
+    static var keyField: Notation {
+        let expected = "a field name such as \"Idempotency-Key\""
+        return .text(
+            expected,
+            parse: { text throws(Invalid) in
+                let name = try parseFieldName(text)
+                guard !name.isOfMessage else {
+                    throw Invalid(
+                        "expected \(expected); Host and fields of the connection carry no keys")
+                }
+                guard !name.holdsCredentials else { throw Invalid(Self.noCredentials) }
+                return name
+            },
+            print: \.description)
+    }
+}
+
+extension Notation<FieldName> {
+    /// Why a field of ``FieldName/holdsCredentials`` is no field of keys.
+    static var noCredentials: String {
+        "expected a field without credentials: keys are stored, shown and told as they are"
+    }
+}
+
+extension FieldName {
+    /// Whether the field says who somebody is, in a way that another could use.
+    var holdsCredentials: Bool {
+        [.authorization, .proxyAuthorization, FieldName("Cookie")].contains(self)
+    }
+
+    /// Whether the field frames its message, routes it or belongs to the connection: the gateway
+    /// writes those itself.
+    var isOfMessage: Bool {
+        switch id {
+        case .host, .connection, .keepAlive, .te, .trailer, .transferEncoding, .upgrade,
+            .contentLength, .proxyConnection, .expect:
+            true
+        default: false
+        }
+    }
 }
 
 private func parseFieldName(_ text: String) throws(Invalid) -> FieldName {

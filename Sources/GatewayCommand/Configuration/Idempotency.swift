@@ -60,7 +60,7 @@ extension Configuration {
             [
                 Member("mode", \.mode, .word()),
                 Member("key", \.key, .word()),
-                Member("header", \.header, .fieldName),
+                Member("header", \.header, .keyField),
                 Member("from", \.from, .orNull(.keySource)),
                 Member("forward_key", \.forwardKey, .forwardKey),
                 Member("methods", \.methods, .list(.method, count: 1...100)),
@@ -166,7 +166,7 @@ extension Configuration.Idempotency {
 extension Notation<Configuration.Idempotency.ForwardKey> {
     /// `true`, `false` or a field name.
     static var forwardKey: Notation {
-        let name = Notation<FieldName>.fieldName
+        let name = Notation<FieldName>.keyField
         let expected = "true, false or the name of a field"
         return Notation(
             expected: expected,
@@ -199,6 +199,9 @@ extension Notation<Configuration.Idempotency.KeyOrigin> {
                 if text == "fingerprint" { return .fingerprint }
                 let parts = text.split(separator: ":", maxSplits: 1).map(String.init)
                 if parts.count == 2, parts[0] == "header", FieldName(parts[1]).isToken {
+                    guard !FieldName(parts[1]).holdsCredentials else {
+                        throw Invalid(Notation<FieldName>.noCredentials)
+                    }
                     return .header(FieldName(parts[1]))
                 }
                 if parts.count == 2, parts[0] == "json", let pointer = JSONPointer(parts[1]) {

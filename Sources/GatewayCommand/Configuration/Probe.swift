@@ -59,7 +59,7 @@ extension Notation<[Configuration.Idempotency.Header]> {
                 reading.tellRepeated(members, cursor)
                 return members.compactMap { member in
                     let name = FieldName(member.name)
-                    guard name.isToken, !refused.contains(member.name.lowercased()) else {
+                    guard name.isToken, !name.isOfMessage else {
                         reading.tell(
                             "expected a field name such as \"Authorization\"; Host and fields of "
                                 + "the connection are the gateway's own", at: cursor.name(member))
@@ -78,12 +78,5 @@ extension Notation<[Configuration.Idempotency.Header]> {
                 }
                 printing.json.endObject()
             })
-    }
-
-    private static var refused: Set<String> {
-        [
-            "host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
-            "content-length", "proxy-connection", "expect",
-        ]
     }
 }

@@ -66,7 +66,10 @@ final class LoopGraph {
         prober = handler.prober
         var options = shared.configuration.serverOptions
         let log = shared.log
+        let metrics = shared.gatewayMetrics
         options.onRefusal = { status, reason, downstream in
+            // What the handler itself failed at was a request, and is counted as one.
+            if status != 500 { metrics.countRefusedHead(status) }
             log.access { line in
                 line.member("peer", downstream.peer)
                 line.member("status", Int(status))
