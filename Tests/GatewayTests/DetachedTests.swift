@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// Transfers that go on without their client.
-@Loop @Suite(.timeLimit(.minutes(1))) struct DetachedTests {
+@Loop @Suite(.timeLimit(.minutes(10))) struct DetachedTests {
     private static let patience = KeyRules.with { $0.answerWithin = .seconds(5) }
 
     /// A bench whose upstream answers when the gate is opened.
@@ -236,7 +236,7 @@ import Testing
 }
 
 /// The end of the process.
-@Loop @Suite(.timeLimit(.minutes(1))) struct DrainTests {
+@Loop @Suite(.timeLimit(.minutes(10))) struct DrainTests {
     @Test func `draining waits for a transfer without a client`() async throws {
         let gate = Gate()
         var script = ScriptedUpstream.Script(201, body: "made")

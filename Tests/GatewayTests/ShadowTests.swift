@@ -8,7 +8,7 @@ import Testing
 @testable import Gateway
 
 /// Routes on which keys are only watched.
-@Loop @Suite(.timeLimit(.minutes(1))) struct ShadowTests {
+@Loop @Suite(.timeLimit(.minutes(10))) struct ShadowTests {
     private static let watched = KeyRules.with { $0.isShadow = true }
 
     private func decisions(_ bench: Bench) -> [String: Int] {
