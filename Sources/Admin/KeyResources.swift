@@ -36,8 +36,12 @@ package struct KeyOperations {
         ).dropFirst(3).map { String(decoding: $0, as: UTF8.self) }
         do {
             switch (names.first, names.dropFirst().first, names.count) {
-            case (nil, _, _): return try await list(request.head)
-            case (let id?, nil, _): return try await show(id, request.head)
+            case (nil, _, _):
+                if let refusal = readOnly(request.head.method) { return refusal }
+                return try await list(try ListQuery(request.head.query ?? []))
+            case (let id?, nil, _):
+                if let refusal = readOnly(request.head.method) { return refusal }
+                return AdminAnswer(record: try await key(id))
             case (let id?, let verb?, 2): return try await change(id, verb, request)
             default: return AdminAnswer(.notFound)
             }
@@ -61,19 +65,14 @@ package struct KeyOperations {
         return key
     }
 
-    private func show(_ id: String, _ head: RequestHead) async throws -> AdminAnswer {
-        guard head.method == .get || head.method == .head else {
-            return AdminAnswer(.methodNotAllowed, allow: [.get, .head])
-        }
-        return AdminAnswer(record: try await key(id))
+    /// Why a method that changes something is refused where nothing is to be changed.
+    private func readOnly(_ method: Method) -> AdminAnswer? {
+        guard method != .get, method != .head else { return nil }
+        return AdminAnswer(.methodNotAllowed, allow: [.get, .head])
     }
 
     /// Unknown records, the oldest first, so that somebody can settle them.
-    private func list(_ head: RequestHead) async throws -> AdminAnswer {
-        guard head.method == .get || head.method == .head else {
-            return AdminAnswer(.methodNotAllowed, allow: [.get, .head])
-        }
-        let query = try ListQuery(head.query ?? [])
+    private func list(_ query: ListQuery) async throws -> AdminAnswer {
         let page = try await keys.unknown(after: query.after, limit: query.limit)
         return AdminAnswer { json in
             json.name("keys")
