@@ -92,9 +92,9 @@ final class LoopGraph {
     ) {
         let keys = shared.keys
         let access = shared.configuration.adminAccess
+        let policies = shared.table.policies
         let operations = KeyOperations(keys, access: access, log: shared.log) {
-            [table = shared.table] name in
-            table.routes.first { $0.name == name }?.keys?.policy ?? KeyPolicy()
+            policies[$0] ?? KeyPolicy()
         }
         let handler = AdminHandler([
             .health,
