@@ -79,7 +79,7 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
 }
 
 /// Base64 with padding (RFC 4648 section 4).
-enum Base64 {
+package enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
@@ -88,7 +88,8 @@ enum Base64 {
         UInt8(alphabet.firstIndex(of: byte) ?? 64)
     }
 
-    static func encode(_ bytes: [UInt8]) -> String {
+    /// The text of bytes.
+    package static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
         for start in stride(from: 0, to: bytes.count, by: 3) {
