@@ -92,31 +92,56 @@ package struct KeyOperations {
         }
         let body = try await OperatorRequest(request.body)
         let key = try await key(id)
+        do {
+            let changed = try await perform(verb, key, body)
+            audit(verb, changed, from: key, .done, request.downstream.peer)
+            return AdminAnswer(record: changed)
+        } catch {
+            let outcome: Audited = error is StoreError ? .unknown : .refused
+            audit(verb, key, from: key, outcome, request.downstream.peer)
+            throw error
+        }
+    }
+
+    private func perform(
+        _ verb: Verb, _ key: IdempotencyKey, _ body: OperatorRequest
+    ) async throws -> IdempotencyKey {
         let policy = policy(key.route)
-        let changed =
-            switch verb {
-            case .release:
-                try await keys.release(key.id, force: try body.isForced, policy: policy)
-            case .complete: try await keys.complete(key.id, with: try body.reply, policy: policy)
-            case .erase: try await keys.erase(key.id)
-            }
-        audit(verb, changed, from: key, request.downstream.peer)
-        return AdminAnswer(record: changed)
+        switch verb {
+        case .release:
+            return try await keys.release(key.id, force: try body.isForced, policy: policy)
+        case .complete:
+            return try await keys.complete(key.id, with: try body.reply, policy: policy)
+        case .erase: return try await keys.erase(key.id)
+        }
     }
 
     private enum Verb: String {
         case release, complete, erase
     }
 
+    /// What came of a change that somebody asked for. Where the store failed nobody knows.
+    private enum Audited: String {
+        case done, refused, unknown
+    }
+
     private func audit(
-        _ verb: Verb, _ key: IdempotencyKey, from former: IdempotencyKey, _ peer: String
+        _ verb: Verb, _ key: IdempotencyKey, from former: IdempotencyKey, _ outcome: Audited,
+        _ peer: String
     ) {
-        log.write(.info, "operator changed a key") { line in
+        let message =
+            switch outcome {
+            case .done: "operator changed a key"
+            case .refused: "operator was refused a change of a key"
+            case .unknown: "operator may have changed a key"
+            }
+        log.write(.info, message) { line in
             line.member("operation", verb.rawValue)
+            line.member("outcome", outcome.rawValue)
             line.member("key_id", key.id.description)
             line.member("route", key.route)
             line.member("from", former.recoveryPoint.description)
-            line.member("to", key.recoveryPoint.description)
+            line.member("to", outcome == .done ? key.recoveryPoint.description : nil)
             line.member("was_locked", former.isLocked)
             line.member("peer", peer)
         }

@@ -154,18 +154,9 @@ extension KeysCommand {
         var size = Self.page
         var count = 0
         repeat {
-            let call = KeysSource.Call(
-                target: target(before: next, limit: min(size, left)), limit: Self.pageBytes)
-            let page: JSONValue
-            do throws(KeysFailure) {
-                page = try json(try await source.answer(call))
-            } catch {
-                // A few records with long answers.
-                guard error.isTooLong, size > 1 else { throw error }
-                size /= 4
-                continue
-            }
-            let records = (page["keys"]?.elements ?? []).compactMap { KeyRecord($0) }
+            let page = try await page(from: source, before: next, limit: left, &size)
+            guard let elements = page["keys"]?.elements else { throw Self.noRecords }
+            let records = elements.compactMap { KeyRecord($0) }
             try write(records, after: count, table)
             count += records.count
             left -= records.count
@@ -175,6 +166,22 @@ extension KeysCommand {
         } while next != nil && left > 0
         if count == 0 { note("there are no such keys") }
         if let next { note("there are more: add --all, or go on with --before \(next)") }
+    }
+
+    /// A page of at most `size` records; of fewer from then on if they are too long.
+    private func page(
+        from source: KeysSource, before id: String?, limit: Int, _ size: inout Int
+    ) async throws(KeysFailure) -> JSONValue {
+        while true {
+            let call = KeysSource.Call(
+                target: target(before: id, limit: min(size, limit)), limit: Self.pageBytes)
+            do throws(KeysFailure) {
+                return try json(try await source.answer(call))
+            } catch {
+                guard error.isTooLong, size > 1 else { throw error }
+                size /= 4
+            }
+        }
     }
 
     private func write(
