@@ -154,7 +154,9 @@ extension KeysOptions {
             options.filter.state = value
         },
         .text("route", "NAME", "only those of this route") { $0.filter.route = $1 },
-        .text("key", "KEY", "only those that clients call so") { $0.filter.key = $1 },
+        .text("key", "KEY", "only those with this Idempotency-Key, in every scope") {
+            $0.filter.key = $1
+        },
         .value("before", "ID", "only those that are older than this one") {
             options, value throws(Invalid) in options.filter.before = try id(value)
         },
@@ -192,7 +194,8 @@ extension KeysOptions {
         .count("status", 200...599, "the answer's status; it must be given") {
             $0.answer.status = $1
         },
-        .value("body", "TEXT", "its body (empty); - for what comes on standard input") {
+        .value("body", "TEXT", "its body (empty); - for standard input; JSON gets its Content-Type")
+        {
             options, value throws(Invalid) in
             try options.answer.take(value == "-" ? .standardInput : .text(value))
         },

@@ -6,6 +6,8 @@ struct Environment: Sendable {
     let variable: @Sendable (String) -> String?
     /// The bytes of a file, at most ``maximumFileSize``.
     let file: @Sendable (String) throws(Invalid) -> [UInt8]
+    /// Throws for what is no directory in which files can be made.
+    var directory: @Sendable (String) throws(Invalid) -> Void = { _ in }
 
     /// The most bytes that a file may have.
     static let maximumFileSize = 1 << 20
@@ -16,7 +18,13 @@ struct Environment: Sendable {
             guard let value = unsafe getenv(name) else { return nil }
             return unsafe String(cString: value)
         },
-        file: { path throws(Invalid) in try contents(of: path, limit: maximumFileSize) })
+        file: { path throws(Invalid) in try contents(of: path, limit: maximumFileSize) },
+        directory: { path throws(Invalid) in
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { throw failure() }
+            guard status.st_mode & S_IFMT == S_IFDIR else { throw Invalid("it is no directory") }
+            guard unsafe access(path, W_OK | X_OK) == 0 else { throw failure() }
+        })
 
     /// The bytes of a file, or of a pipe, at most `limit`.
     static func contents(of path: String, limit: Int) throws(Invalid) -> [UInt8] {
