@@ -376,14 +376,15 @@ import Testing
         }
     }
 
-    /// Runs the command on a terminal and types something when it asks.
+    /// Starts the command on a terminal, and types something when it asks and there is a file of
+    /// that name.
     private func typing(
-        _ reply: String, _ arguments: [String], _ file: String
-    ) throws -> (exit: ChildProcess.Exit, output: String) {
+        _ reply: String, once path: String = "/", _ arguments: [String], _ file: String
+    ) throws -> ChildProcess {
         let program = """
-            import os, pty, sys
+            import os, pty, sys, time
             pid, terminal = pty.fork()
-            if pid == 0: os.execv(sys.argv[2], sys.argv[2:])
+            if pid == 0: os.execv(sys.argv[3], sys.argv[3:])
             text, hasAnswered = b"", False
             while True:
                 try: part = os.read(terminal, 4096)
@@ -392,13 +393,19 @@ import Testing
                 text += part
                 if b"[y/N] " in text and not hasAnswered:
                     hasAnswered = True
+                    print("asking", flush=True)
+                    while not os.path.exists(sys.argv[2]): time.sleep(0.01)
                     os.write(terminal, sys.argv[1].encode())
             sys.stdout.write(text.decode())
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
             """
-        let process = try ChildProcess(
+        return try ChildProcess(
             "/usr/bin/python3",
-            ["-c", program, reply, GatewayProcess.binary, "keys"] + arguments + ["--config", file])
+            ["-c", program, reply, path, GatewayProcess.binary, "keys"] + arguments
+                + ["--config", file])
+    }
+
+    private func end(_ process: ChildProcess) throws -> (exit: ChildProcess.Exit, output: String) {
         let exit = try process.waitForExit()
         return (exit, try process.output.complete().joined(separator: "\n"))
     }
@@ -408,13 +415,13 @@ import Testing
         try Site.run(Self.guarded) { site in
             let id = try lose(site)
             let file = try file(site)
-            let refused = try typing(reply, ["release", id], file)
+            let refused = try end(typing(reply, ["release", id], file))
             #expect(refused.exit == .code(2), "\(refused)")
             #expect(refused.output.contains("\"k\" WILL EXECUTE"), "\(refused)")
             #expect(refused.output.contains("recovery_point    unknown"), "\(refused)")
             #expect(refused.output.contains("nothing was changed"), "\(refused)")
             #expect(!site.gateway.process.errors.all.joined().contains("operation"))
-            let done = try typing("Yes\n", ["release", id], file)
+            let done = try end(typing("Yes\n", ["release", id], file))
             #expect(done.exit == .code(0) && done.output.contains("state             free"))
             expectExecuted(try site.send(Call(key: "k")))
         }
@@ -425,9 +432,17 @@ import Testing
             let id = try lose(site)
             let file = try file(site)
             try site.gateway.kill()
-            let refused = try typing("n\n", ["release", id], file)
-            #expect(refused.exit == .code(2), "\(refused)")
-            try site.gateway.restart()
+            let go = "\(site.gateway.directory.path)/go"
+            let process = try typing("y\n", once: go, ["release", id], file)
+            _ = try process.output.first("a question") { $0 == "asking" ? true : nil }
+            let admin = #"{"address": "127.0.0.1:\#(site.gateway.adminPort)", "token": "sesame"}"#
+            try site.gateway.restart(Configuration { $0.members["admin"] = admin })
+            _ = try site.gateway.directory.write("go", "")
+            let done = try end(process)
+            #expect(done.exit == .code(0), "\(done)")
+            #expect(done.output.contains("using the file"), "\(done)")
+            #expect(done.output.contains("asking the gateway"), "\(done)")
+            expectExecuted(try site.send(Call(key: "k")))
         }
     }
 }
