@@ -196,6 +196,12 @@ private func isHarmless(_ text: String) -> Bool {
         ]
         #expect(try warning(.release, unknown).contains("\"order-1\" WILL EXECUTE"))
         #expect(try warning(.release, unknown).contains("make sure that it did not"))
+        let staged = [
+            "recovery_point": "\"unknown\"", "pending_stage": "\"paid\"",
+            "stages": #"[{"recovery_point": "taxed"}]"#,
+        ]
+        let resumed = try warning(.release, staged)
+        #expect(resumed.contains("GOES ON after taxed, perhaps at once: paid WILL EXECUTE."))
         #expect(try warning(.release, [:]).contains("It is finished: this is refused."))
         #expect(try warning(.release, locked).contains("without --force"))
         #expect(try warning(.release, force: true, locked).contains("LOCKED by gate-1"))

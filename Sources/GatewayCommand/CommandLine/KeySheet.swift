@@ -23,7 +23,8 @@ struct KeySheet {
     private static let own: Set<String> = Set(
         [
             .id, .requestMethod, .requestPath, .responseCode, .responseHeaders, .responseBody,
-        ].map { (field: IdempotencyKey.Field) in field.rawValue } + ["stages"])
+            .stages,
+        ].map { (field: IdempotencyKey.Field) in field.rawValue })
 
     private mutating func write() {
         line("id", record.id)
@@ -57,9 +58,9 @@ struct KeySheet {
 
     private mutating func stages() {
         var name = "stages"
-        for stage in record.value["stages"]?.elements ?? [] {
+        for stage in record[.stages]?.elements ?? [] {
             let point = stage["recovery_point"]?.string ?? ""
-            let code = (stage["response_code"] ?? stage["reply"]?["response_code"])?.integer
+            let code = stage["response_code"]?.integer
             let moment = stage["reached_at"].map(plain) ?? ""
             line(name, "\(point)  \(code.map { "\($0)" } ?? "-")  \(moment)")
             name = ""

@@ -1,4 +1,5 @@
 import Idempotency
+import JSON
 
 /// What a change of a record brings about, told to who is to confirm it.
 struct KeysWarning {
@@ -11,11 +12,7 @@ struct KeysWarning {
         var lines: [String]
         switch options.action {
         case .release:
-            lines = ["The next request with the key \"\(key)\" WILL EXECUTE."]
-            lines.append(
-                state == "unknown"
-                    ? "Nobody knows whether the first one did: make sure that it did not."
-                    : "Make sure that the first one did not.")
+            lines = Self.release(state, key, record)
         case .complete:
             let status = options.answer.status ?? 0
             lines = [
@@ -32,6 +29,27 @@ struct KeysWarning {
         }
         if let hint = Self.hint(state, options, record) { lines.append(hint) }
         text = lines.map { $0 + "\n" }.joined()
+    }
+
+    /// What executes after a release: of work in stages what is not done yet, without a request.
+    private static func release(_ state: String, _ key: String, _ record: KeyRecord) -> [String] {
+        let stages = record[.stages]?.elements ?? []
+        guard stages.isEmpty, record[.pendingStage] == nil else {
+            let done = stages.last?["recovery_point"]?.string ?? "started"
+            let pending = record.text(.pendingStage)
+            return [
+                "The work for the key \"\(key)\" GOES ON after \(TerminalText.line(done)), perhaps "
+                    + "at once: \(pending.isEmpty ? "what follows" : TerminalText.line(pending)) "
+                    + "WILL EXECUTE.",
+                "Make sure that it did not.",
+            ]
+        }
+        return [
+            "The next request with the key \"\(key)\" WILL EXECUTE.",
+            state == "unknown"
+                ? "Nobody knows whether the first one did: make sure that it did not."
+                : "Make sure that the first one did not.",
+        ]
     }
 
     /// What the record's state means for the change.
