@@ -71,7 +71,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
             path: "Tests/TestSupport", swiftSettings: testSettings),
         .target(name: "FaultInjection", path: "Tests/FaultInjection"),
-        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
+        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
         tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
