@@ -67,6 +67,10 @@ let package = Package(
         .systemLibrary(name: "CCurlUpstream", pkgConfig: "libcurl"),
         .systemLibrary(name: "CIdempotencySQLite", pkgConfig: "sqlite3"),
 
+        .executableTarget(
+            name: "SwiftBackend", path: "Examples/swift-backend", exclude: ["gateway.json"],
+            swiftSettings: [.defaultIsolation(MainActor.self)]),
+
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
             path: "Tests/TestSupport", swiftSettings: testSettings),
@@ -74,7 +78,7 @@ let package = Package(
         tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
-        tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
+        tests("EndToEndTests", ["GatewayCommand", "SwiftBackend", "TestSupport"]),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
