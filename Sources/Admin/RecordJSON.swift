@@ -3,8 +3,9 @@ import Idempotency
 import JSON
 
 extension JSONWriter {
-    /// Writes a record as an object with the contract's names. Its token stays secret.
-    mutating func value(_ key: IdempotencyKey) {
+    /// Writes a record as an object with the contract's names. Its token stays secret, but for
+    /// `token`: to be told to the caller that has just locked it.
+    mutating func value(_ key: IdempotencyKey, token: LockToken? = nil) {
         typealias Field = IdempotencyKey.Field
         beginObject()
         member(Field.id.rawValue, key.id.description)
@@ -15,15 +16,29 @@ extension JSONWriter {
         member(Field.requestParams.rawValue, json: Array(key.requestParams.utf8)[...])
         member(Field.route.rawValue, key.route)
         member(Field.recoveryPoint.rawValue, key.recoveryPoint.description)
+        member(Field.resumable.rawValue, key.isResumable)
+        member(Field.pendingStage.rawValue, key.pendingStage)
+        list(Field.stages.rawValue, key.stages) { $0.stage($1) }
         moment(.lockedAt, key.lockedAt)
         reply(key.reply)
         member(Field.scope.rawValue, hexadecimal(key.identity.scope))
         member(Field.fingerprint.rawValue, hexadecimal(key.fingerprint.encoded))
         member(Field.owner.rawValue, key.owner)
+        if let token { member(Field.lockToken.rawValue, token.hexadecimal) }
         moment(.leaseUntil, key.leaseUntil)
         member(Field.attempts.rawValue, key.attempts)
         moment(.updatedAt, key.updatedAt)
         moment(.expiresAt, key.expiresAt)
+        endObject()
+    }
+
+    /// A stage that is done. The body of its answer is not shown: it is the work's own.
+    private mutating func stage(_ stage: StageRecord) {
+        beginObject()
+        member(IdempotencyKey.Field.recoveryPoint.rawValue, stage.recoveryPoint)
+        member(
+            IdempotencyKey.Field.responseCode.rawValue, stage.reply.map { Int($0.responseCode) })
+        member("reached_at", stage.reachedAt.description)
         endObject()
     }
 

@@ -96,6 +96,28 @@ import Testing
         }
     }
 
+    @Test func `keys are filtered, running and stopped`() throws {
+        try Site.run(Self.guarded) { site in
+            for number in 0..<3 { expectExecuted(try site.send(Call(key: "done-\(number)"))) }
+            let id = try lose(site)
+            let file = try file(site)
+            for isRunning in [true, false] {
+                if !isRunning { try site.gateway.kill() }
+                for (filter, count) in [
+                    ([], 4), (["--state", "finished"], 3), (["--state", "unknown"], 1),
+                    (["--state", "free"], 0), (["--key", "done-1"], 1), (["--route", "/**"], 4),
+                    (["--route", "other"], 0), (["--before", id], 3), (["--limit", "2"], 2),
+                    (["--all"], 4),
+                ] {
+                    let list = try keys(["list", "--json"] + filter, file)
+                    #expect(list.exit == .code(0), "\(filter): \(list)")
+                    #expect(
+                        list.output.split(separator: "\n").count == count, "\(filter): \(list)")
+                }
+            }
+        }
+    }
+
     @Test func `a gateway elsewhere is asked without a configuration`() throws {
         try Site.run(Self.guarded) { site in
             let id = try lose(site)

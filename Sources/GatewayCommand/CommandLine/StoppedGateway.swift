@@ -67,9 +67,9 @@ final class StoppedGateway {
             store: CodedStore(store, coding: coding), journal: journal, coding: coding,
             options: options)
         // Who may open the file may do all of this.
-        let operations = KeyOperations(keys, access: AdminAccess { _ in true }, log: log) {
-            policies[$0] ?? KeyPolicy()
-        }
+        let operations = KeyOperations(
+            keys, access: AdminAccess { _ in true }, log: log, making: .withCrypto()
+        ) { policies[$0] ?? KeyPolicy() }
         handler = AdminHandler([operations.resource])
     }
 
