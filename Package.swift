@@ -67,15 +67,21 @@ let package = Package(
         .systemLibrary(name: "CCurlUpstream", pkgConfig: "libcurl"),
         .systemLibrary(name: "CIdempotencySQLite", pkgConfig: "sqlite3"),
 
+        .executableTarget(
+            name: "SwiftBackend", path: "Examples/swift-backend", exclude: ["gateway.json"],
+            swiftSettings: [.defaultIsolation(MainActor.self)]),
+
         .target(
             name: "TestSupport", dependencies: ["Idempotency", "HTTP", "Gateway"],
             path: "Tests/TestSupport", swiftSettings: testSettings),
         .target(name: "FaultInjection", path: "Tests/FaultInjection"),
-        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
+        tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
-        tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
-        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON", "TestSupport"]),
+        tests("EndToEndTests", ["GatewayCommand", "SwiftBackend", "TestSupport"]),
+        tests(
+            "GatewayCommandTests",
+            ["GatewayCommand", "Idempotency", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
             [

@@ -3,8 +3,8 @@ package import JSON
 
 /// A whole answer of the admin listener. It is never to be stored by caches.
 package struct AdminAnswer: Sendable {
-    var head: ResponseHead
-    var body: [UInt8]
+    package internal(set) var head: ResponseHead
+    package internal(set) var body: [UInt8]
 
     /// An answer of this media type.
     package init(_ status: UInt16 = 200, mediaType: String, body: [UInt8]) {
@@ -19,18 +19,11 @@ package struct AdminAnswer: Sendable {
         self.init(status, mediaType: "application/json", body: object(write))
     }
 
-    /// A problem document (RFC 9457); `members` adds what is peculiar to the problem.
-    package init(
-        _ problem: AdminProblem, members: (inout JSONWriter) -> Void = { _ in }
-    ) {
-        let body = object { json in
-            json.member("type", "urn:oncegate:\(problem.name)")
-            json.member("title", problem.title)
-            json.member("status", Int(problem.status))
-            json.member("detail", problem.detail)
-            members(&json)
-        }
-        self.init(problem.status, mediaType: "application/problem+json", body: body)
+    /// A problem document (RFC 9457).
+    package init(_ problem: AdminProblem) {
+        self.init(
+            problem.status, mediaType: "application/problem+json", body: object(problem.write))
+        if let seconds = problem.retryAfter { head.fields.append(.retryAfter, String(seconds)) }
     }
 
     /// A refusal that says which methods there are (RFC 9110 section 15.5.6).
@@ -49,6 +42,23 @@ package struct AdminProblem: Sendable {
     package let title: String
     /// For people: what to do.
     package let detail: String
+    /// The record that is in the way, and how far it has come.
+    var keyID: String?
+    var recoveryPoint: String?
+    /// The names of the members in which two requests differ; never their values.
+    var differs: [String] = []
+    /// What is wrong with the body.
+    var mistakes: [Mistake] = []
+    /// Seconds, for `Retry-After`.
+    var retryAfter: Int?
+
+    /// Something wrong at a place of a JSON body.
+    struct Mistake: Sendable {
+        /// As in `response_headers[0][1]`.
+        let path: String
+        /// What was expected there.
+        let message: String
+    }
 
     /// A problem from its parts.
     package init(_ name: String, status: UInt16, title: String, detail: String) {
@@ -64,6 +74,36 @@ package struct AdminProblem: Sendable {
     static let methodNotAllowed = AdminProblem(
         "method-not-allowed", status: 405, title: "Method not allowed",
         detail: "The Allow field lists the methods of this resource.")
+
+    /// Adds the document's members.
+    func write(_ json: inout JSONWriter) {
+        json.member("type", "urn:oncegate:\(name)")
+        json.member("title", title)
+        json.member("status", Int(status))
+        json.member("detail", detail)
+        if let keyID { json.member("id", keyID) }
+        if let recoveryPoint { json.member("recovery_point", recoveryPoint) }
+        if !differs.isEmpty { json.list("differs", differs) { $0.value($1) } }
+        guard !mistakes.isEmpty else { return }
+        json.list("mistakes", mistakes) { json, mistake in
+            json.beginObject()
+            json.member("path", mistake.path)
+            json.member("message", mistake.message)
+            json.endObject()
+        }
+    }
+}
+
+extension JSONWriter {
+    /// Writes a member that is a list.
+    mutating func list<Element>(
+        _ name: String, _ elements: [Element], _ write: (inout JSONWriter, Element) -> Void
+    ) {
+        self.name(name)
+        beginArray()
+        for element in elements { write(&self, element) }
+        endArray()
+    }
 }
 
 extension ResponseWriter {

@@ -1,24 +1,30 @@
-import HTTP
+package import HTTP
 package import Idempotency
 import JSON
 package import Telemetry
 
-/// The operators' part of `/v1/keys`: looking at records, and settling them by hand.
+/// `/v1/keys`: the HTTP service for callers that are not behind the gateway, the backends' way to
+/// their own stages, and the operators' way to look at records and to settle them by hand.
+///
+/// Whoever shows the admin token may do all of it. Whoever shows a record's own stage token, and
+/// nothing else, may look at that one record, update it and advance it.
 package struct KeyOperations {
     let keys: IdempotencyKeyService
     let access: AdminAccess
+    let making: KeyMaking
     /// How the route of that name keeps its records.
     let policy: (_ route: String) -> KeyPolicy
     let log: Log
 
     /// Operations on a service's records.
     package init(
-        _ keys: IdempotencyKeyService, access: AdminAccess, log: Log,
+        _ keys: IdempotencyKeyService, access: AdminAccess, log: Log, making: KeyMaking,
         policy: @escaping (_ route: String) -> KeyPolicy
     ) {
         self.keys = keys
         self.access = access
         self.log = log
+        self.making = making
         self.policy = policy
     }
 
@@ -29,22 +35,12 @@ package struct KeyOperations {
         }
     }
 
-    private func answer(_ request: Request) async throws(DownstreamError) -> AdminAnswer {
-        if let refusal = access.refusal(of: request.head) { return refusal }
-        let names = request.head.path.split(
-            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false
-        ).dropFirst(3).map { String(decoding: $0, as: UTF8.self) }
+    /// The answer to a request whose path is `/v1/keys` or below it.
+    ///
+    /// - Throws: When the request's body does not come whole.
+    package func answer(_ request: Request) async throws(DownstreamError) -> AdminAnswer {
         do {
-            switch (names.first, names.dropFirst().first, names.count) {
-            case (nil, _, _):
-                if let refusal = readOnly(request.head.method) { return refusal }
-                return try await list(try ListQuery(request.head.query ?? []))
-            case (let id?, nil, _):
-                if let refusal = readOnly(request.head.method) { return refusal }
-                return AdminAnswer(record: try await key(id))
-            case (let id?, let verb?, 2): return try await change(id, verb, request)
-            default: return AdminAnswer(.notFound)
-            }
+            return try await perform(request)
         } catch let error as StoreError {
             return AdminAnswer(.storeUnavailable(error))
         } catch let error as ClaimError {
@@ -58,140 +54,98 @@ package struct KeyOperations {
         }
     }
 
-    private func key(_ text: String) async throws -> IdempotencyKey {
+    private func perform(_ request: Request) async throws -> AdminAnswer {
+        let place = KeyPlace(request.head.path)
+        let caller: KeyCaller
+        switch try await admit(request.head, to: place) {
+        case .caller(let admitted): caller = admitted
+        case .refusal(let answer): return answer
+        }
+        guard let place else { return AdminAnswer(.notFound) }
+        let method = request.head.method
+        guard place.methods.contains(method) else {
+            return AdminAnswer(.methodNotAllowed, allow: place.methods)
+        }
+        let call = KeyCall(request: request, caller: caller)
+        switch place {
+        case .keys where method == .post: return try await create(call)
+        case .keys: return try await list(KeyQuery(text: request.head.query ?? []))
+        case .initialize: return try await initialize(call)
+        case .key(let id) where method == .patch: return try await advance(id, .update, call)
+        case .key(let id): return AdminAnswer(record: try await key(id))
+        case .action(let id, .lock): return try await lock(id, call)
+        case .action(let id, .stages): return try await advance(id, .stages, call)
+        case .action(let id, .release): return try await settle(id, .release, call)
+        case .action(let id, .complete): return try await settle(id, .complete, call)
+        case .action(let id, .erase): return try await settle(id, .erase, call)
+        }
+    }
+
+    /// The record whose id is this text.
+    func key(_ text: String) async throws -> IdempotencyKey {
         guard let id = KeyID(text), let key = try await keys.retrieve(id) else {
             throw AdminProblem.noSuchKey
         }
         return key
     }
 
-    /// Why a method that changes something is refused where nothing is to be changed.
-    private func readOnly(_ method: Method) -> AdminAnswer? {
-        guard method != .get, method != .head else { return nil }
-        return AdminAnswer(.methodNotAllowed, allow: [.get, .head])
-    }
-
-    /// Unknown records, the oldest first, so that somebody can settle them.
-    private func list(_ query: ListQuery) async throws -> AdminAnswer {
-        let page = try await keys.unknown(after: query.after, limit: query.limit)
+    private func list(_ query: KeyQuery) async throws -> AdminAnswer {
+        let page = try await keys.list(query)
         return AdminAnswer { json in
-            json.name("keys")
-            json.beginArray()
-            for key in page { json.value(key) }
-            json.endArray()
-            json.member("next", page.count == query.limit ? page.last?.id.description : nil)
-        }
-    }
-
-    private func change(
-        _ id: String, _ verb: String, _ request: Request
-    ) async throws -> AdminAnswer {
-        guard let verb = Verb(rawValue: verb) else { return AdminAnswer(.notFound) }
-        guard request.head.method == .post else {
-            return AdminAnswer(.methodNotAllowed, allow: [.post])
-        }
-        let body = try await OperatorRequest(request.body)
-        let key = try await key(id)
-        let policy = policy(key.route)
-        let changed =
-            switch verb {
-            case .release:
-                try await keys.release(key.id, force: try body.isForced, policy: policy)
-            case .complete: try await keys.complete(key.id, with: try body.reply, policy: policy)
-            case .erase: try await keys.erase(key.id)
-            }
-        audit(verb, changed, from: key, request.downstream.peer)
-        return AdminAnswer(record: changed)
-    }
-
-    private enum Verb: String {
-        case release, complete, erase
-    }
-
-    private func audit(
-        _ verb: Verb, _ key: IdempotencyKey, from former: IdempotencyKey, _ peer: String
-    ) {
-        log.write(.info, "operator changed a key") { line in
-            line.member("operation", verb.rawValue)
-            line.member("key_id", key.id.description)
-            line.member("route", key.route)
-            line.member("from", former.recoveryPoint.description)
-            line.member("to", key.recoveryPoint.description)
-            line.member("was_locked", former.isLocked)
-            line.member("peer", peer)
+            json.list("keys", page.keys) { $0.value($1) }
+            json.member("next", page.next?.description)
         }
     }
 }
 
-/// Which records a list is to hold.
-private struct ListQuery {
-    var after: KeyID?
-    var limit = 100
+/// A request to a resource of keys, and who makes it.
+struct KeyCall {
+    let request: Request
+    let caller: KeyCaller
+}
 
-    init(_ query: ArraySlice<UInt8>) throws {
-        for pair in query.split(separator: UInt8(ascii: "&")) {
-            let sides = pair.split(
-                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false
-            ).map { String(decoding: $0, as: UTF8.self) }
-            let value = sides.count > 1 ? sides[1] : ""
-            switch sides[0] {
-            case "state" where value == "unknown": break
-            case "after":
-                guard let id = KeyID(value) else {
-                    throw AdminProblem.badRequest("after is the id of a record.")
-                }
-                after = id
-            case "limit":
-                guard let count = Int(value), 1...1000 ~= count else {
-                    throw AdminProblem.badRequest("limit is a number from 1 to 1000.")
-                }
-                limit = count
-            default:
-                throw AdminProblem.badRequest(
-                    "A list takes state=unknown, after and limit; \"\(sides[0])=\(value)\" is "
-                        + "none of them.")
-            }
+/// What a path below `/v1/keys` names.
+enum KeyPlace {
+    case keys
+    case initialize
+    case key(String)
+    case action(String, KeyAction)
+
+    /// Nil for a path that names nothing.
+    init?(_ path: ArraySlice<UInt8>) {
+        let names = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+            .dropFirst(3).map { String(decoding: $0, as: UTF8.self) }
+        switch names.count {
+        case 0: self = .keys
+        case 1 where names[0] == "initialize": self = .initialize
+        case 1: self = .key(names[0])
+        case 2:
+            guard let action = KeyAction(rawValue: names[1]) else { return nil }
+            self = .action(names[0], action)
+        default: return nil
         }
     }
+
+    /// The methods that the resource has.
+    var methods: [Method] {
+        switch self {
+        case .keys: [.get, .head, .post]
+        case .key: [.get, .head, .patch]
+        case .initialize, .action: [.post]
+        }
+    }
+}
+
+/// What can be done to one record by `POST`.
+enum KeyAction: String, CaseIterable {
+    case lock, stages, release, complete, erase
 }
 
 extension AdminAnswer {
-    /// One record.
-    init(record: IdempotencyKey) {
+    /// One record; `token` is shown to the caller that has just locked it.
+    init(_ status: UInt16 = 200, record: IdempotencyKey, token: LockToken? = nil) {
         var json = JSONWriter()
-        json.value(record)
-        self.init(mediaType: "application/json", body: json.bytes + [UInt8(ascii: "\n")])
-    }
-}
-
-extension AdminProblem: Error {
-    static func badRequest(_ detail: String) -> AdminProblem {
-        AdminProblem("bad-request", status: 400, title: "Bad request", detail: detail)
-    }
-
-    static let noSuchKey = AdminProblem(
-        "not-found", status: 404, title: "Not found", detail: "There is no record of that id.")
-
-    static func storeUnavailable(_ error: StoreError) -> AdminProblem {
-        AdminProblem(
-            "store-unavailable", status: 503, title: "Store unavailable",
-            detail: "The key store failed; the change may or may not have been made: "
-                + error.detail)
-    }
-
-    init(_ error: ClaimError) {
-        let detail =
-            switch error {
-            case .locked:
-                "Somebody is at work on it under a live lease; release it with "
-                    + "{\"force\": true} only when that work is known to be dead."
-            case .finished: "It is finished; nothing was changed."
-            case .lost: "It was changed by somebody else meanwhile; nothing was changed."
-            case .exists: "There is such a record already."
-            case .absent: "It is gone."
-            case .tooManyStages: "It has as many stages as a record can have."
-            @unknown default: "\(error)"
-            }
-        self.init("conflict", status: 409, title: "Conflict", detail: detail)
+        json.value(record, token: token)
+        self.init(status, mediaType: "application/json", body: json.bytes + [UInt8(ascii: "\n")])
     }
 }

@@ -3,8 +3,9 @@ import Idempotency
 import JSON
 
 extension JSONWriter {
-    /// Writes a record as an object with the contract's names. Its token stays secret.
-    mutating func value(_ key: IdempotencyKey) {
+    /// Writes a record as an object with the contract's names. Its token stays secret, but for
+    /// `token`: to be told to the caller that has just locked it.
+    mutating func value(_ key: IdempotencyKey, token: LockToken? = nil) {
         typealias Field = IdempotencyKey.Field
         beginObject()
         member(Field.id.rawValue, key.id.description)
@@ -15,15 +16,29 @@ extension JSONWriter {
         member(Field.requestParams.rawValue, json: Array(key.requestParams.utf8)[...])
         member(Field.route.rawValue, key.route)
         member(Field.recoveryPoint.rawValue, key.recoveryPoint.description)
+        member(Field.resumable.rawValue, key.isResumable)
+        member(Field.pendingStage.rawValue, key.pendingStage)
+        list(Field.stages.rawValue, key.stages) { $0.stage($1) }
         moment(.lockedAt, key.lockedAt)
         reply(key.reply)
         member(Field.scope.rawValue, hexadecimal(key.identity.scope))
         member(Field.fingerprint.rawValue, hexadecimal(key.fingerprint.encoded))
         member(Field.owner.rawValue, key.owner)
+        if let token { member(Field.lockToken.rawValue, token.hexadecimal) }
         moment(.leaseUntil, key.leaseUntil)
         member(Field.attempts.rawValue, key.attempts)
         moment(.updatedAt, key.updatedAt)
         moment(.expiresAt, key.expiresAt)
+        endObject()
+    }
+
+    /// A stage that is done. The body of its answer is not shown: it is the work's own.
+    private mutating func stage(_ stage: StageRecord) {
+        beginObject()
+        member(IdempotencyKey.Field.recoveryPoint.rawValue, stage.recoveryPoint)
+        member(
+            IdempotencyKey.Field.responseCode.rawValue, stage.reply.map { Int($0.responseCode) })
+        member("reached_at", stage.reachedAt.description)
         endObject()
     }
 
@@ -79,7 +94,7 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
 }
 
 /// Base64 with padding (RFC 4648 section 4).
-enum Base64 {
+package enum Base64 {
     private static let alphabet = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
@@ -88,7 +103,8 @@ enum Base64 {
         UInt8(alphabet.firstIndex(of: byte) ?? 64)
     }
 
-    static func encode(_ bytes: [UInt8]) -> String {
+    /// The text of bytes.
+    package static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
         for start in stride(from: 0, to: bytes.count, by: 3) {

@@ -18,9 +18,10 @@ import IdempotencySQLite
             case .serve(let options): serve(options)
             case .check(let options): Report.check(options).finish()
             case .backup(let options): Report.backup(options).finish()
+            case .keys(let options): KeysCommand.run(options)
             case .demo(let options): demo(options)
             case .version: Report.version(libraries).finish()
-            case .help(let verb): Report.help(verb).finish()
+            case .help(let verb, let action): Report.help(verb, action).finish()
             }
         } catch {
             Report.usage(error).finish()

@@ -53,6 +53,7 @@ extension FieldName {
         case retryAfter, server, te, trailer, transferEncoding, upgrade, via
         case xForwardedFor, xForwardedHost, xForwardedProto
         case idempotencyStatus, idempotencyExpires, idempotentReplayed
+        case idempotencyRecordID, idempotencyRecoveryPoint, idempotencyStageToken
         case accessControlExposeHeaders, accessControlAllowOrigin
     }
 
@@ -90,6 +91,12 @@ extension FieldName {
     package static let idempotencyStatus = FieldName("Idempotency-Status", .idempotencyStatus)
     package static let idempotencyExpires = FieldName("Idempotency-Expires", .idempotencyExpires)
     package static let idempotentReplayed = FieldName("Idempotent-Replayed", .idempotentReplayed)
+    package static let idempotencyRecordID = FieldName(
+        "Idempotency-Record-Id", .idempotencyRecordID)
+    package static let idempotencyRecoveryPoint = FieldName(
+        "Idempotency-Recovery-Point", .idempotencyRecoveryPoint)
+    package static let idempotencyStageToken = FieldName(
+        "Idempotency-Stage-Token", .idempotencyStageToken)
     package static let accessControlExposeHeaders = FieldName(
         "Access-Control-Expose-Headers", .accessControlExposeHeaders)
     package static let accessControlAllowOrigin = FieldName(
@@ -220,9 +227,25 @@ extension FieldName.ID {
             case UInt8(ascii: "p"): return (.proxyAuthorization, "proxy-authorization")
             default: return nil
             }
+        case 21:
+            switch first {
+            case UInt8(ascii: "i"): return (.idempotencyRecordID, "idempotency-record-id")
+            default: return nil
+            }
+        case 23:
+            switch first {
+            case UInt8(ascii: "i"): return (.idempotencyStageToken, "idempotency-stage-token")
+            default: return nil
+            }
         case 25:
             switch first {
             case UInt8(ascii: "p"): return (.proxyAuthenticationInfo, "proxy-authentication-info")
+            default: return nil
+            }
+        case 26:
+            switch first {
+            case UInt8(ascii: "i"):
+                return (.idempotencyRecoveryPoint, "idempotency-recovery-point")
             default: return nil
             }
         case 27:

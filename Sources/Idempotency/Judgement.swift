@@ -109,9 +109,10 @@ extension IdempotencyKey {
     }
 
     /// Whether this is the record that `other` was to become, stored by a call that then failed.
+    /// Two who share a token, as a backend and its gateway do, are told apart by what they stored.
     func isSame(as other: IdempotencyKey) -> Bool {
         version == other.version && recoveryPoint == other.recoveryPoint
             && lockToken == other.lockToken && updatedAt == other.updatedAt
-            && expiresAt == other.expiresAt
+            && expiresAt == other.expiresAt && reply == other.reply
     }
 }

@@ -15,7 +15,9 @@ import Testing
     ) async throws -> (answer: RecordedAnswer, json: JSONValue) {
         let access = AdminAccess(isToken: hasToken ? { $0 == Array("secret".utf8) } : nil)
         let log = Log(level: .error, access: false, to: -1, accessTo: -1)
-        let operations = KeyOperations(keys, access: access, log: log) { _ in KeyPolicy() }
+        let operations = KeyOperations(keys, access: access, log: log, making: .forTests) { _ in
+            KeyPolicy()
+        }
         var fields = Fields()
         if let token { fields.append(.authorization, token) }
         let head = RequestHead(method: method, target: Array(target.utf8)[...], fields: fields)
@@ -104,11 +106,12 @@ import Testing
         #expect(try await keys.retrieve(key.id)?.reply?.responseBody == [0xFF, 0, 0xFE])
     }
 
-    @Test func `unknown records are listed in pages, the oldest first`() async throws {
+    @Test func `from after a record on they are listed in pages, the oldest first`() async throws {
         var ids: [String] = []
         for index in 0..<5 { ids.append(try await unknown("k\(index)").id.description) }
         _ = try await keys.create(.order("locked"), policy: KeyPolicy())
-        let first = try await send(.get, "/v1/keys?state=unknown&limit=3").json
+        let start = "ikey_00000000000000000000000000"
+        let first = try await send(.get, "/v1/keys?state=unknown&limit=3&after=\(start)").json
         #expect(first["keys"]?.elements?.map { $0["id"]?.string } == Array(ids.prefix(3)))
         let next = try #require(first["next"]?.string)
         let rest = try await send(.get, "/v1/keys?state=unknown&limit=3&after=\(next)").json
@@ -116,7 +119,11 @@ import Testing
         #expect(rest["next"]?.isNull == true)
     }
 
-    @Test(arguments: ["state=finished", "limit=0", "limit=x", "after=x", "colour=red"])
+    @Test(arguments: [
+        "state=lost", "limit=0", "limit=x", "after=x", "before=x", "colour=red", "key=%2",
+        "limit=1&limit=2",
+        "before=ikey_00000000000000000000000000&after=ikey_00000000000000000000000000",
+    ])
     func `a list of something else is refused`(_ query: String) async throws {
         #expect(try await send(.get, "/v1/keys?\(query)").answer.status == 400)
     }
@@ -208,7 +215,8 @@ import Testing
             (Method.get, "/v1/keys/ikey_00000000000000000000000000", 404),
             (.get, "/v1/keys/nonsense", 404), (.post, "/v1/keys/nonsense/release", 404),
             (.post, "/v1/keys/x/explode", 404), (.get, "/v1/keys/x/release", 405),
-            (.post, "/v1/keys", 405), (.delete, "/v1/keys/x", 405),
+            (.put, "/v1/keys", 405), (.delete, "/v1/keys/x", 405),
+            (.get, "/v1/keys/initialize", 405),
             (.get, "/v1/keys/x/release/y", 404),
         ] as [(Method, String, UInt16)])
     func `what is not there is told`(_ method: Method, _ target: String, _ status: UInt16)

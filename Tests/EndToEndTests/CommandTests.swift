@@ -68,6 +68,26 @@ import Testing
         #expect((result.output + result.errors).contains("/nowhere/gateway.json"), "\(result)")
     }
 
+    @Test func `check tells a spool directory in which no files can be made`() throws {
+        let directory = try TemporaryDirectory()
+        let plain = try directory.write("plain", "no directory")
+        for (path, reason) in [("/nowhere", "No such file"), (plain, "no directory")] {
+            let text = Configuration { $0.members["spool"] = #"{"directory": "\#(path)"}"# }
+                .text(upstreamURL: "http://127.0.0.1:9", directory: directory.path)
+            let file = try directory.write("gateway.json", text)
+            let result = try runOncegate(["check", "--config", file])
+            #expect(result.exit == .code(1), "\(result)")
+            #expect(
+                result.errors.contains("spool.directory: files cannot be made in \"\(path)\": "),
+                "\(result)")
+            #expect(result.errors.contains(reason), "\(result)")
+        }
+        let text = Configuration { $0.members["spool"] = #"{"directory": "\#(directory.path)"}"# }
+            .text(upstreamURL: "http://127.0.0.1:9", directory: directory.path)
+        let file = try directory.write("gateway.json", text)
+        #expect(try runOncegate(["check", "--config", file]).exit == .code(0))
+    }
+
     @Test func `an address in use is named`() throws {
         let origin = try ScriptedOrigin()
         defer { origin.stop() }

@@ -221,6 +221,10 @@ private func messages(_ text: String) -> [String] {
             "admin.token: expected a token, such as \"${ADMIN_TOKEN}\": \"[::]:9\" is not a loopback address or a Unix socket"
         ),
         (
+            "\"admin\": {\"address\": \"192.0.2.1:9\", \"token\": null}",
+            "admin.token: expected a token, such as \"${ADMIN_TOKEN}\": \"192.0.2.1:9\" is not a loopback address or a Unix socket"
+        ),
+        (
             "\"admin\": {\"token\": \"\"}",
             "admin.token: expected a secret of visible ASCII, found an empty one"
         ),
@@ -488,12 +492,32 @@ private func messages(_ text: String) -> [String] {
         ("\"stream\": 1", "stream: expected true or false, found 1"),
         ("\"stages\": []", "stages: not supported by this version; leave it out, or null"),
         (
-            "\"backend_stages\": true",
-            "backend_stages: not supported by this version; leave it out, or false"
+            "\"backend_stages\": 1",
+            "backend_stages: expected true or false, found 1"
+        ),
+        (
+            "\"backend_stages\": true, \"mode\": \"shadow\"",
+            "backend_stages: does not go with \"mode\": \"shadow\", where nothing is claimed"
+        ),
+        (
+            "\"backend_stages\": true, \"store_down\": \"pass\"",
+            "backend_stages: does not go with \"store_down\": \"pass\", where there is no record to advance"
         ),
     ])
     func `a mistake in a route's keys is told`(keys: String, message: String) {
         #expect(messages(document(keys: keys)) == ["routes[0].idempotency.\(message)"])
+    }
+
+    @Test func `backends with stages of their own need the admin listener`() throws {
+        let keys = "\"backend_stages\": true"
+        #expect(
+            messages(document(top: "\"admin\": null", keys: keys))
+                == [
+                    "routes[0].idempotency.backend_stages: needs the admin listener, and admin is null"
+                ])
+        #expect(messages(document(top: "\"admin\": null")) == [])
+        let route = try #require(read(document(keys: keys)).configuration?.routes.first)
+        #expect(route.idempotency?.backendStages == true)
     }
 
     @Test(arguments: [

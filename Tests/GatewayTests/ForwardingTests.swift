@@ -43,6 +43,17 @@ import Testing
     }
 
     @Test(arguments: [
+        "Idempotency-Record-Id", "idempotency-recovery-point", "IDEMPOTENCY-STAGE-TOKEN",
+    ])
+    func `what the gateway tells of stages comes from no client and goes to none`(_ name: String) {
+        #expect(forwarded(["Host": "a", FieldName(name).description: "x"]) == ["Host: a"] + added)
+        let answer = ResponseHead(
+            status: 200, fields: [FieldName(name).description: "x", "A": "b"])
+        #expect(lines(ResponseForwarding.fields(of: answer)) == ["A: b", "Via: 1.1 oncegate"])
+        #expect(ResponseForwarding.trailers([FieldName(name).description: "x"]).count == 0)
+    }
+
+    @Test(arguments: [
         ("X-Gone", ["Host: a", "X-Kept: 2"]), ("close, x-gone", ["Host: a", "X-Kept: 2"]),
         ("x-gone,\t X-KEPT ,", ["Host: a"]), ("host", ["Host: a", "X-Gone: 1", "X-Kept: 2"]),
         ("keep-alive", ["Host: a", "X-Gone: 1", "X-Kept: 2"]),

@@ -12,6 +12,7 @@ struct FieldsTests {
             .proxyAuthorization, .proxyConnection, .retryAfter, .server, .te, .trailer,
             .transferEncoding, .upgrade, .via, .xForwardedFor, .xForwardedHost, .xForwardedProto,
             .idempotencyStatus, .idempotencyExpires, .idempotentReplayed,
+            .idempotencyRecordID, .idempotencyRecoveryPoint, .idempotencyStageToken,
             .accessControlExposeHeaders, .accessControlAllowOrigin,
         ]
         #expect(names.map(\.id) == Array(known))

@@ -4,7 +4,8 @@ import HTTP
 ///
 /// Hop-by-hop fields and `Expect` stay behind, `Via` and `X-Forwarded-*` are added at the end, and
 /// everything else keeps its bytes and its order. What a client says about those before it
-/// (`X-Forwarded-*`, `Forwarded`) is believed only from a trusted peer.
+/// (`X-Forwarded-*`, `Forwarded`) is believed only from a trusted peer, and what only this gateway
+/// tells a backend of its stages from nobody.
 struct RequestForwarding {
     /// Where the request goes.
     let upstream: Upstream
@@ -23,6 +24,8 @@ struct RequestForwarding {
         fields.removeAll { index in
             switch received.id(at: index) {
             case .expect, .xForwardedFor: return true
+            case .idempotencyRecordID, .idempotencyRecoveryPoint, .idempotencyStageToken:
+                return true
             case .host: return upstream.replacedHost != nil
             case .xForwardedHost, .xForwardedProto, .forwarded: if !isTrusted { return true }
             default: break
@@ -76,14 +79,19 @@ struct RequestForwarding {
 /// How an answer's fields become those of the answer to the client.
 enum ResponseForwarding {
     /// The fields that an answer leaves with. `Content-Length` stays only where the answer has no
-    /// body of its own, as for HEAD.
+    /// body of its own, as for HEAD; what a backend was told of its stages is nobody else's.
     static func fields(of head: borrowing ResponseHead) -> Fields {
         let received = head.fields
         let hopByHop = HopByHop(received)
         let keepsLength = head.framing == .none && !head.isInterim
         var fields = received
         fields.removeAll { index in
-            if keepsLength, received.id(at: index) == .contentLength { return false }
+            switch received.id(at: index) {
+            case .contentLength: if keepsLength { return false }
+            case .idempotencyRecordID, .idempotencyRecoveryPoint, .idempotencyStageToken:
+                return true
+            default: break
+            }
             return hopByHop.drops(index, of: received)
         }
         fields.append(.via, head.version == .http10 ? via10 : via11)
@@ -112,7 +120,8 @@ enum ResponseForwarding {
         fields.removeAll { index in
             switch received.id(at: index) {
             case .host, .authorization, .contentType, .contentEncoding, .expect, .cacheControl,
-                .idempotencyKey, .idempotencyStatus, .idempotencyExpires, .idempotentReplayed:
+                .idempotencyKey, .idempotencyStatus, .idempotencyExpires, .idempotentReplayed,
+                .idempotencyRecordID, .idempotencyRecoveryPoint, .idempotencyStageToken:
                 true
             default: hopByHop.drops(index, of: received)
             }

@@ -10,9 +10,9 @@ import Telemetry
 final class Execution: Concluding {
     /// The client's side.
     let downstream: StreamedAnswer
-    private let claim: Claim
+    let claim: Claim
     private let call: KeyedCall
-    private let handler: KeyedRequestHandler
+    let handler: KeyedRequestHandler
     private var exchange: (any UpstreamExchange)?
     private var isCancelled = false
     private var isDetached = false
@@ -35,6 +35,7 @@ final class Execution: Concluding {
         downstream.account.upstreamTime = upstreamTime
         handler.services.metrics.record(
             upstreamTime: upstreamTime, upstream: handler.route.upstream)
+        if handler.rules.hasBackendStages { return await concludeStages(received) }
         switch received {
         case .answer(let answer): await conclude(answer)
         case .failure(let error): await conclude(error)
@@ -64,7 +65,7 @@ final class Execution: Concluding {
     }
 
     /// What came back.
-    private enum Received {
+    enum Received {
         case answer(ReceivedAnswer)
         case failure(UpstreamError)
     }
@@ -78,6 +79,7 @@ final class Execution: Concluding {
             method: head.method, target: handler.route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream),
             body: head.framing == .none ? .none : call.body.outgoing)
+        if handler.rules.hasBackendStages { outgoing.tellStages(of: claim) }
         // A process that slept through its lease must not do what another one may have done since.
         let keys = handler.services.keys
         if keys.isShared { outgoing.maySend = { [claim] in keys.isHeld(claim) } }
@@ -181,7 +183,7 @@ extension Execution {
     }
 
     /// Says how a transfer ended whose client's line was written before.
-    private func noteEnd(_ outcome: RequestOutcome, _ status: UInt16?) {
+    func noteEnd(_ outcome: RequestOutcome, _ status: UInt16?) {
         guard isDetached else { return }
         handler.services.log.write(.info, "a detached transfer ended") { line in
             line.member("key_id", claim.id.description)
@@ -208,12 +210,8 @@ extension Execution {
     /// decided. The answer is the upstream's and goes out, but the key does not vouch for it, so
     /// it is called unknown.
     private func settle(_ outcome: Outcome) async -> (KeyStatus, expires: Timestamp?) {
-        let timers = handler.services.timers
-        let startedAt = timers.now
-        defer {
-            isConcluded = true
-            downstream.account.storeTime += timers.now - startedAt
-        }
+        let startedAt = handler.services.timers.now
+        defer { noteConclusion(since: startedAt) }
         do {
             let settlement = try await handler.services.keys.workStage(
                 claim, outcome, policy: handler.rules.policy)
@@ -233,7 +231,13 @@ extension Execution {
         }
     }
 
-    private func note(_ message: String, _ error: any Error) {
+    /// Notes that the work is concluded, and how long that took.
+    func noteConclusion(since startedAt: UInt64) {
+        isConcluded = true
+        downstream.account.storeTime += handler.services.timers.now - startedAt
+    }
+
+    func note(_ message: String, _ error: any Error) {
         handler.services.log.write(.error, message) { line in
             line.member("key_id", claim.id.description)
             line.member("route", handler.route.name)

@@ -68,6 +68,8 @@ package struct KeyRules: Sendable {
     /// Whether answers of any length reach the client while they are recorded.
     package var streams = false
     package var storeDown: StoreDown = .refuse
+    /// Whether the upstream has stages of its own, which it advances under the record's token.
+    package var hasBackendStages = false
     /// How to find out about unknown outcomes; nil where the upstream cannot be asked.
     package var probe: ProbeRules?
     /// Lease, lifetimes, waiters and what becomes of unknown records.

@@ -100,7 +100,7 @@ final class KeyedRequestHandler {
             identity: identity, fingerprint: call.fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
             requestParams: route.parameters(of: call.path), route: route.name,
-            probeTarget: probeTarget(call))
+            probeTarget: probeTarget(call), isResumable: rules.hasBackendStages)
         guard !services.work.isOver else { throw DownstreamError.closed }
         let admission: Admission
         let startedAt = services.timers.now

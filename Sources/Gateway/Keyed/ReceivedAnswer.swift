@@ -30,6 +30,9 @@ struct ReceivedAnswer {
         return rules.keep.contains(head.status) ? .keep : .unknown
     }
 
+    /// Whether the upstream itself says what becomes of the record.
+    var hasVerdict: Bool { verdict != nil }
+
     /// The status that the client is told, if the conclusion can be saved.
     var status: KeyStatus {
         switch ruling {

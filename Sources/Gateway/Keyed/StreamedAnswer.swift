@@ -152,6 +152,16 @@ import Idempotency
         await end(trailers: answer.trailers)
     }
 
+    /// Gives an answer whole that the record had got before.
+    func give(_ reply: StoredReply, expires: Timestamp?, as outcome: RequestOutcome) async {
+        guard !isLost else { return }
+        isAnswering = true
+        let call = call
+        await send { () async throws(DownstreamError) in
+            try await call.give(reply, .executed, as: outcome, expires: expires, isReplay: false)
+        }
+    }
+
     /// Gives a problem document.
     func give(
         _ problem: Problem, _ status: KeyStatus?, as outcome: RequestOutcome,

@@ -4,20 +4,22 @@ enum Command: Sendable, Hashable {
     case check(CheckOptions)
     case demo(DemoOptions)
     case backup(BackupOptions)
+    case keys(KeysOptions)
     case version
-    /// Nil for the overview.
-    case help(Verb?)
+    /// A command, nil for the overview, and what `keys` is to do.
+    case help(Verb?, KeysAction? = nil)
 }
 
 /// The first word of a command line.
 enum Verb: String, Sendable, CaseIterable {
-    case serve, check, backup, demo, version, help
+    case serve, check, keys, backup, demo, version, help
 
     /// One line of the overview.
     var summary: String {
         switch self {
         case .serve: "Serve as the configuration says, until SIGTERM"
         case .check: "Print the effective configuration, or all mistakes in it"
+        case .keys: "Look at keys, and settle those whose outcome is unknown"
         case .backup: "Copy the running gateway's store to a new file"
         case .demo: "Send retries through a gateway in front of a small backend, and count"
         case .version: "Print the versions of Oncegate and its libraries"
@@ -71,43 +73,8 @@ struct UsageError: Error, Hashable {
     let message: String
     /// Whose usage helps; nil for the overview.
     let verb: Verb?
-}
-
-/// An option with a value: `--config FILE` or `--config=FILE`.
-struct Option<Options>: Sendable {
-    /// Without the dashes.
-    let name: String
-    let placeholder: String
-    let summary: String
-    /// Takes the value, or says what was expected.
-    let apply: @Sendable (inout Options, String) throws(Invalid) -> Void
-
-    /// An option with any text but the empty one.
-    static func text(
-        _ name: String, _ placeholder: String, _ summary: String,
-        _ set: @escaping @Sendable (inout Options, String) -> Void
-    ) -> Option {
-        Option(name: name, placeholder: placeholder, summary: summary) {
-            options, value throws(Invalid) in
-            guard !value.isEmpty else { throw Invalid("expected \(placeholder), found nothing") }
-            set(&options, value)
-        }
-    }
-
-    /// An option with a whole number.
-    static func count(
-        _ name: String, _ range: ClosedRange<Int>, _ summary: String,
-        _ set: @escaping @Sendable (inout Options, Int) -> Void
-    ) -> Option {
-        Option(name: name, placeholder: "N", summary: summary) { options, value throws(Invalid) in
-            guard let number = Int(value), range.contains(number) else {
-                throw Invalid(
-                    "expected a whole number from \(range.lowerBound) to \(range.upperBound), "
-                        + "found \"\(value)\"")
-            }
-            set(&options, number)
-        }
-    }
+    /// Which usage of `keys`; nil for that of all.
+    var action: KeysAction?
 }
 
 extension Command {
@@ -120,20 +87,36 @@ extension Command {
         if first == "--version" { return .version }
         let verb = try verb(first)
         let rest = arguments.dropFirst()
-        if verb != .help, rest.contains(where: isHelp) { return .help(verb) }
+        if verb != .help, rest.contains(where: isHelp) {
+            return .help(verb, verb == .keys ? rest.first.flatMap(KeysAction.init) : nil)
+        }
         switch verb {
         case .serve: return .serve(try options(rest, ServeOptions(), ServeOptions.options, verb))
         case .check: return .check(try options(rest, CheckOptions(), CheckOptions.options, verb))
         case .demo: return .demo(try options(rest, DemoOptions(), DemoOptions.options, verb))
         case .backup: return .backup(try backup(rest))
+        case .keys where rest.first == Verb.help.rawValue:
+            return try help([verb.rawValue] + rest.dropFirst())
+        case .keys: return .keys(try KeysOptions.parse(rest))
         case .version:
             try expectEnd(rest, verb)
             return .version
-        case .help:
-            try expectEnd(rest.dropFirst(), verb)
-            guard let topic = rest.first, !isHelp(topic) else { return .help(nil) }
-            return .help(try self.verb(topic))
+        case .help: return try help(rest)
         }
+    }
+
+    private static func help(_ rest: ArraySlice<String>) throws(UsageError) -> Command {
+        guard let topic = rest.first, !isHelp(topic) else {
+            try expectEnd(rest.dropFirst(), .help)
+            return .help(nil)
+        }
+        let verb = try self.verb(topic)
+        guard verb == .keys, let action = rest.dropFirst().first else {
+            try expectEnd(rest.dropFirst(), .help)
+            return .help(verb)
+        }
+        try expectEnd(rest.dropFirst(2), .help)
+        return .help(verb, try KeysAction.named(action))
     }
 
     /// The path of the copy is the one argument that is no option.
@@ -145,6 +128,17 @@ extension Command {
         }
         return try options(
             arguments.dropFirst(), BackupOptions(path: path), BackupOptions.options, .backup)
+    }
+
+    private static func options<Options>(
+        _ arguments: ArraySlice<String>, _ defaults: Options, _ table: [Option<Options>],
+        _ verb: Verb
+    ) throws(UsageError) -> Options {
+        do throws(Invalid) {
+            return try Option.read(arguments, into: defaults, by: table)
+        } catch {
+            throw UsageError(message: error.message, verb: verb)
+        }
     }
 
     private static func isHelp(_ argument: String) -> Bool {
@@ -161,39 +155,5 @@ extension Command {
     private static func expectEnd(_ rest: ArraySlice<String>, _ verb: Verb) throws(UsageError) {
         guard let extra = rest.first else { return }
         throw UsageError(message: "unexpected argument \"\(extra)\"", verb: verb)
-    }
-
-    private static func options<Options>(
-        _ arguments: ArraySlice<String>, _ defaults: Options, _ table: [Option<Options>],
-        _ verb: Verb
-    ) throws(UsageError) -> Options {
-        var result = defaults
-        var rest = arguments
-        while let argument = rest.popFirst() {
-            guard argument.hasPrefix("-") else {
-                throw UsageError(message: "unexpected argument \"\(argument)\"", verb: verb)
-            }
-            let parts = argument.split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let option = try option(String(parts[0]), table, verb)
-            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
-                throw UsageError(
-                    message: "--\(option.name): expected \(option.placeholder)", verb: verb)
-            }
-            do throws(Invalid) {
-                try option.apply(&result, value)
-            } catch {
-                throw UsageError(message: "--\(option.name): \(error.message)", verb: verb)
-            }
-        }
-        return result
-    }
-
-    private static func option<Options>(
-        _ word: String, _ table: [Option<Options>], _ verb: Verb
-    ) throws(UsageError) -> Option<Options> {
-        if let option = table.first(where: { "--" + $0.name == word }) { return option }
-        let hint = Suggestion.phrase(for: word, among: table.map { "--" + $0.name } + ["--help"])
-        throw UsageError(message: "unknown option \"\(word)\"" + hint, verb: verb)
     }
 }

@@ -38,7 +38,9 @@ struct Report: Sendable, Hashable {
     }
 
     /// The usage of a command.
-    static func help(_ verb: Verb?) -> Report { Report(output: Usage.text(verb)) }
+    static func help(_ verb: Verb?, _ action: KeysAction? = nil) -> Report {
+        Report(output: Usage.text(verb, action))
+    }
 
     /// A command line that was not understood.
     static func usage(_ error: UsageError) -> Report {
@@ -47,13 +49,13 @@ struct Report: Sendable, Hashable {
 
     /// Writes everything, and ends the process.
     func finish() -> Never {
-        write(errors, to: STDERR_FILENO)
-        exit(write(output, to: STDOUT_FILENO) ? status : max(status, 1))
+        Self.write(errors, to: STDERR_FILENO)
+        exit(Self.write(output, to: STDOUT_FILENO) ? status : max(status, 1))
     }
 
-    /// Whether all of a text could be written.
+    /// Writes a text; whether all of it could be written.
     @discardableResult
-    private func write(_ text: String, to descriptor: Int32) -> Bool {
+    static func write(_ text: String, to descriptor: Int32) -> Bool {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes { bytes in

@@ -38,6 +38,7 @@ struct Configuration: Section {
     mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
         checkAddresses(cursor, &reading)
         checkUpstreams(cursor, &reading)
+        checkBackendStages(cursor, &reading)
         nameRoutes(cursor, &reading)
     }
 

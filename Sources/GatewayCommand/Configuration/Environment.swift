@@ -6,6 +6,8 @@ struct Environment: Sendable {
     let variable: @Sendable (String) -> String?
     /// The bytes of a file, at most ``maximumFileSize``.
     let file: @Sendable (String) throws(Invalid) -> [UInt8]
+    /// Throws for what is no directory in which files can be made.
+    var directory: @Sendable (String) throws(Invalid) -> Void = { _ in }
 
     /// The most bytes that a file may have.
     static let maximumFileSize = 1 << 20
@@ -16,9 +18,16 @@ struct Environment: Sendable {
             guard let value = unsafe getenv(name) else { return nil }
             return unsafe String(cString: value)
         },
-        file: { path throws(Invalid) in try contents(of: path) })
+        file: { path throws(Invalid) in try contents(of: path, limit: maximumFileSize) },
+        directory: { path throws(Invalid) in
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { throw failure() }
+            guard status.st_mode & S_IFMT == S_IFDIR else { throw Invalid("it is no directory") }
+            guard unsafe access(path, W_OK | X_OK) == 0 else { throw failure() }
+        })
 
-    private static func contents(of path: String) throws(Invalid) -> [UInt8] {
+    /// The bytes of a file, or of a pipe, at most `limit`.
+    static func contents(of path: String, limit: Int) throws(Invalid) -> [UInt8] {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure() }
         defer { close(descriptor) }
@@ -32,7 +41,7 @@ struct Environment: Sendable {
             guard count >= 0 else { throw failure() }
             if count == 0 { return contents }
             contents += chunk.prefix(count)
-            guard contents.count <= maximumFileSize else { throw Invalid("more than 1MiB") }
+            guard contents.count <= limit else { throw Invalid("more than \(limit >> 20)MiB") }
         }
     }
 
@@ -75,7 +84,7 @@ struct Environment: Sendable {
     }
 
     /// A file's text without the line end that editors put behind it.
-    private func secretFile(_ path: String) throws(Invalid) -> String {
+    func secretFile(_ path: String) throws(Invalid) -> String {
         let contents: [UInt8]
         do {
             contents = try file(path)

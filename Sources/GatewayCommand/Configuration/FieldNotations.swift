@@ -33,6 +33,25 @@ extension Notation<String> {
             print: \.self)
     }
 
+    /// The path of a directory in which files can be made.
+    static var writableDirectory: Notation {
+        let path = Notation.plain("the path of a directory")
+        return Notation(
+            expected: path.expected,
+            read: { cursor, reading in
+                guard let path = path.read(cursor, &reading) else { return nil }
+                do throws(Invalid) {
+                    try reading.environment.directory(path)
+                    return path
+                } catch {
+                    reading.tell(
+                        "files cannot be made in \(cursor.found): \(error.message)", at: cursor)
+                    return nil
+                }
+            },
+            write: path.write)
+    }
+
     /// The path of a file that is there and can be read.
     static var readableFile: Notation {
         let expected = "the path of a file"

@@ -55,6 +55,8 @@ extension Configuration {
         /// Whether answers go to the client while they are recorded, however short.
         var stream = false
         var storeDown = StoreDown.refuse
+        /// Whether the upstream has stages of its own.
+        var backendStages = false
 
         static var members: [Member<Idempotency>] {
             [
@@ -83,12 +85,13 @@ extension Configuration {
                 Member("stream", \.stream, .flag),
                 Member("store_down", \.storeDown, .word()),
                 .unsupported("stages", except: .null),
-                .unsupported("backend_stages", except: .off),
+                Member("backend_stages", \.backendStages, .flag),
             ]
         }
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
             checkProbe(cursor, &reading)
+            checkBackendStages(cursor, &reading)
             if case .header(header) = from, let place = cursor.member("from") {
                 reading.tell("is the field of header already; leave it out", at: place)
             }

@@ -86,7 +86,7 @@ extension Configuration {
 
         static var members: [Member<Spool>] {
             [
-                Member("directory", \.directory, .orNull(.plain("the path of a directory"))),
+                Member("directory", \.directory, .orNull(.writableDirectory)),
                 Member("limit", \.limit, .size((64 << 10)...(1 << 50))),
             ]
         }

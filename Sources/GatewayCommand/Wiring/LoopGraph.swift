@@ -93,9 +93,9 @@ final class LoopGraph {
         let keys = shared.keys
         let access = shared.configuration.adminAccess
         let policies = shared.table.policies
-        let operations = KeyOperations(keys, access: access, log: shared.log) {
-            policies[$0] ?? KeyPolicy()
-        }
+        let operations = KeyOperations(
+            keys, access: access, log: shared.log, making: .withCrypto()
+        ) { policies[$0] ?? KeyPolicy() }
         let handler = AdminHandler([
             .health,
             .readiness([
@@ -103,6 +103,7 @@ final class LoopGraph {
                 ReadinessCheck("draining") { !isDraining() },
             ]),
             .metrics(shared.metrics),
+            .description,
             operations.resource,
             .backup(access, copy: shared.backup),
         ])
@@ -137,4 +138,12 @@ final class LoopGraph {
 
     /// How long the store may take over what draining cut.
     private static let grace = Duration.seconds(5)
+}
+
+extension KeyMaking {
+    /// Makes keys by libcrypto, on one thread.
+    static func withCrypto() -> KeyMaking {
+        let hasher = SHA256Hasher()
+        return KeyMaking(newKey: randomUUID, digest: { hasher.digest($0).bytes })
+    }
 }

@@ -162,6 +162,7 @@ extension Configuration.Idempotency {
         rules.responseLimit = responseLimit
         rules.streams = stream
         rules.storeDown = storeDown == .pass ? .pass : .refuse
+        rules.hasBackendStages = backendStages
         rules.policy.unknown = unknown == .retry ? .retry : .hold
         rules.policy.lease = lease
         rules.policy.retention = retention

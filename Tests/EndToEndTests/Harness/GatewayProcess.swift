@@ -16,12 +16,17 @@ final class GatewayProcess {
     /// Where the binary is: beside the tests, unless `ONCEGATE` names another.
     static let binary: String = {
         if let path = getenv("ONCEGATE") { return String(cString: path) }
+        return besideTests("oncegate")
+    }()
+
+    /// The path of another product of the build.
+    static func besideTests(_ name: String) -> String {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
         let path = String(decoding: buffer[..<max(0, count)].map(UInt8.init), as: UTF8.self)
         return path.split(separator: "/", omittingEmptySubsequences: false).dropLast()
-            .joined(separator: "/") + "/oncegate"
-    }()
+            .joined(separator: "/") + "/" + name
+    }
 
     /// Starts the gateway and waits until it listens.
     init(_ configuration: Configuration, upstreamURL: String) throws {
