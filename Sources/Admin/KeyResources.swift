@@ -189,6 +189,7 @@ extension AdminProblem: Error {
             case .lost: "It was changed by somebody else meanwhile; nothing was changed."
             case .exists: "There is such a record already."
             case .absent: "It is gone."
+            case .tooManyStages: "It has as many stages as a record can have."
             @unknown default: "\(error)"
             }
         self.init("conflict", status: 409, title: "Conflict", detail: detail)

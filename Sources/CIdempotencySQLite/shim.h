@@ -71,3 +71,55 @@ static inline unsigned long long cidempotencysqlite_log_number(sqlite3 *db) {
     const char *path = sqlite3_filename_wal(sqlite3_db_filename(db, "main"));
     return stat(path, &status) == 0 ? status.st_ino : 0;
 }
+
+static inline int cidempotencysqlite_is_own(const char *name) {
+    return name != NULL && sqlite3_strnicmp(name, "idempotency_", 12) == 0;
+}
+
+/// What a caller's own statement may not do: write to the store's tables, end the transaction,
+/// reach other files, or change how this one is kept.
+static inline int cidempotencysqlite_authorize(void *none, int action, const char *first,
+                                               const char *second, const char *database,
+                                               const char *trigger) {
+    (void)none;
+    (void)database;
+    (void)trigger;
+    switch (action) {
+    case SQLITE_TRANSACTION:
+    case SQLITE_SAVEPOINT:
+    case SQLITE_ATTACH:
+    case SQLITE_DETACH:
+    case SQLITE_PRAGMA:
+        return SQLITE_DENY;
+    case SQLITE_READ:
+    case SQLITE_SELECT:
+    case SQLITE_FUNCTION:
+    case SQLITE_RECURSIVE:
+        return SQLITE_OK;
+    default:
+        return cidempotencysqlite_is_own(first) || cidempotencysqlite_is_own(second) ? SQLITE_DENY
+                                                                                    : SQLITE_OK;
+    }
+}
+
+/// Confines the statements that are prepared from now on.
+static inline void cidempotencysqlite_confine(sqlite3 *db) {
+    sqlite3_set_authorizer(db, cidempotencysqlite_authorize, NULL);
+}
+
+/// Ends the confinement.
+static inline void cidempotencysqlite_free(sqlite3 *db) { sqlite3_set_authorizer(db, NULL, NULL); }
+
+/// Binds a copy of a text; no bytes are the empty text.
+static inline int cidempotencysqlite_bind_text(sqlite3_stmt *statement, int index,
+                                               const void *text, int length) {
+    return sqlite3_bind_text(statement, index, text == NULL ? "" : (const char *)text, length,
+                             SQLITE_TRANSIENT);
+}
+
+/// Binds a copy of bytes; none are the empty blob.
+static inline int cidempotencysqlite_bind_blob(sqlite3_stmt *statement, int index,
+                                               const void *bytes, int length) {
+    if (length == 0) return sqlite3_bind_zeroblob(statement, index, 0);
+    return sqlite3_bind_blob(statement, index, bytes, length, SQLITE_TRANSIENT);
+}

@@ -66,6 +66,8 @@ public enum Settlement: Sendable {
     case released(StoredReply?, id: KeyID)
     /// Nobody knows the outcome; what the upstream said, if anything.
     case unknown(StoredReply?, id: KeyID)
+    /// The work goes on later, from that point.
+    case suspended(id: KeyID, recoveryPoint: RecoveryPoint)
     /// The claim that was waited for turned out to be none: the store knew better.
     case refused(Refusal)
     /// The claim itself failed in the store: nothing was executed.
@@ -80,4 +82,6 @@ public enum Outcome: Sendable {
     case unknown(StoredReply?)
     /// Nothing was done: the record is freed. The reply is for those who waited.
     case released(StoredReply?)
+    /// It is not done yet: nobody works on it until it goes on, after one more stage, if any.
+    case suspended(reached: StageRecord?)
 }

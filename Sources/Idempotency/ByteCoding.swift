@@ -47,6 +47,9 @@ struct ByteReader {
         StoreError(.corrupt, "a conclusion that is malformed before byte \(position)")
     }
 
+    /// What was not read.
+    var rest: [UInt8] { Array(all[position...]) }
+
     /// A number, little-endian.
     mutating func number<Number: FixedWidthInteger>() throws(StoreError) -> Number {
         let width = Number.bitWidth / 8

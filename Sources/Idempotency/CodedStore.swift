@@ -63,6 +63,32 @@ public final class CodedStore: IdempotencyStore {
         await listed(try await store.unknown(after: id, limit: limit))
     }
 
+    /// Suspended records in order of their ids.
+    public func suspended(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        await listed(try await store.suspended(after: id, limit: limit))
+    }
+
+    /// A part of all records.
+    public func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
+        let page = try await store.list(query)
+        return KeyPage(keys: await listed(page.keys), next: page.next)
+    }
+
+    /// Runs statements and changes a record, in one transaction.
+    public func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws {
+        let coding = coding
+        try await store.transact(id) { lookup, transaction in
+            let key = try lookup.key?.decoded(by: coding)
+            let changed = try body(Lookup(key: key, now: lookup.now), transaction)
+            return try changed?.encoded(by: coding)
+        }
+    }
+
     /// Takes what expired.
     public func remove(limit: Int) async throws(StoreError) -> Int {
         try await store.remove(limit: limit)
@@ -74,6 +100,12 @@ public final class CodedStore: IdempotencyStore {
 
 extension CodedStore {
     private func encoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
+        guard key.isStaged else { return try await encodedPlain(key) }
+        if key.isLong { return try await encodedElsewhere(key) }
+        return try key.encoded(by: coding)
+    }
+
+    private func encodedPlain(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
         guard let reply = key.reply else { return key }
         var key = key
         key.reply = try await coding.encoded(reply, of: key.id)
@@ -81,10 +113,26 @@ extension CodedStore {
     }
 
     private func decoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
+        if key.isStaged {
+            guard key.isLong else { return try key.decoded(by: coding) }
+            return try await decodedElsewhere(key)
+        }
         guard let reply = key.reply else { return key }
         var key = key
         key.reply = try await coding.decoded(reply, of: key.id)
         return key
+    }
+
+    @concurrent private func encodedElsewhere(
+        _ key: IdempotencyKey
+    ) async throws(StoreError) -> IdempotencyKey {
+        try key.encoded(by: coding)
+    }
+
+    @concurrent private func decodedElsewhere(
+        _ key: IdempotencyKey
+    ) async throws(StoreError) -> IdempotencyKey {
+        try key.decoded(by: coding)
     }
 
     private func decoded(_ lookup: Lookup) async throws(StoreError) -> Lookup {
@@ -128,4 +176,67 @@ extension ReplyCoding {
 extension StoredReply {
     /// Whether it is coded on the threads of Swift's own pool.
     fileprivate var isLong: Bool { responseBody?.count ?? 0 > 64 << 10 }
+}
+
+extension IdempotencyKey {
+    /// Whether it has more to be coded than its answer.
+    fileprivate var isStaged: Bool { content != nil || progress != nil }
+
+    /// Whether coding it takes long.
+    fileprivate var isLong: Bool {
+        let replies = stages.reduce(reply?.weight ?? 0) { $0 + ($1.reply?.weight ?? 0) }
+        return replies + (content?.count ?? 0) > 64 << 10
+    }
+
+    /// The record with its answers and the request's content as they are to be written.
+    fileprivate func encoded(
+        by coding: any ReplyCoding
+    ) throws(StoreError) -> IdempotencyKey {
+        var key = try mapReplies { reply throws(StoreError) in try coding.encode(reply, of: id) }
+        guard let content else { return key }
+        let coded = try coding.encode(
+            StoredReply(responseCode: 0, responseHeaders: [], responseBody: content), of: id)
+        var writer = ByteWriter()
+        try writer.write(coded.responseHeaders)
+        writer.write(raw: coded.responseBody ?? [])
+        key.setContent(writer.bytes)
+        return key
+    }
+
+    /// The record with its answers and the request's content as they were before.
+    fileprivate func decoded(
+        by coding: any ReplyCoding
+    ) throws(StoreError) -> IdempotencyKey {
+        var key = try mapReplies { reply throws(StoreError) in try coding.decode(reply, of: id) }
+        guard let content else { return key }
+        var reader = ByteReader(content)
+        let headers = try reader.bytes()
+        let coded = StoredReply(
+            responseCode: 0, responseHeaders: headers, responseBody: reader.rest)
+        key.setContent(try coding.decode(coded, of: id).responseBody)
+        return key
+    }
+
+    private mutating func setContent(_ content: [UInt8]?) {
+        var request = origin.request
+        request.content = content
+        origin = Origin(id: id, createdAt: createdAt, request: request)
+    }
+
+    private func mapReplies(
+        _ code: (StoredReply) throws(StoreError) -> StoredReply
+    ) throws(StoreError) -> IdempotencyKey {
+        var key = self
+        if let reply { key.reply = try code(reply) }
+        var coded: [StageRecord] = []
+        for stage in stages {
+            var reply = stage.reply
+            if let plain = reply { reply = try code(plain) }
+            coded.append(
+                StageRecord(
+                    recoveryPoint: stage.recoveryPoint, reply: reply, reachedAt: stage.reachedAt))
+        }
+        key.setProgress(coded, pending: pendingStage)
+        return key
+    }
 }

@@ -3,17 +3,21 @@
 /// The first byte is the version, then come the claimed record, the token, what happened, the
 /// policy and the moment; numbers are little-endian, byte strings begin with their length. There
 /// is one way to write a conclusion: what `decode` takes, `encode` gives back.
+///
+/// Version 2 is that of work in stages. What was done of it before is not written: the store has
+/// it.
 package enum ConclusionCodec {
     typealias Conclusion = UnsavedConclusions.Conclusion
 
     private static let version: UInt8 = 1
+    private static let stagedVersion: UInt8 = 2
 
     /// The bytes of a conclusion, less its position.
     ///
     /// - Throws: `tooLarge` for what the lengths cannot say.
     static func encode(_ conclusion: Conclusion) throws(StoreError) -> [UInt8] {
         var writer = ByteWriter()
-        writer.write(version)
+        writer.write(conclusion.isStaged ? stagedVersion : version)
         try writer.write(conclusion.claim.key)
         writer.write(conclusion.claim.lockToken)
         try writer.write(conclusion.outcome)
@@ -34,19 +38,28 @@ package enum ConclusionCodec {
         var reader = ByteReader(bytes)
         let found: UInt8 = try reader.number()
         guard found != 0 else { throw reader.malformed }
-        guard found == version else {
+        guard found <= stagedVersion else {
             throw StoreError(
-                .newer, "a conclusion of version \(found), this program knows \(version)")
+                .newer, "a conclusion of version \(found), this program knows \(stagedVersion)")
         }
-        let key = try reader.key()
+        let isStaged = found == stagedVersion
+        let key = try reader.key(isResumable: isStaged)
         let token = try reader.token()
-        let outcome = try reader.outcome()
+        let outcome = try reader.outcome(isStaged: isStaged)
         let policy = try reader.policy()
         let moment = try reader.moment()
         guard reader.isAtEnd else { throw reader.malformed }
         return Conclusion(
             claim: Claim(key, token, 0), outcome: outcome, policy: policy, moment: moment,
             position: nil)
+    }
+}
+
+extension UnsavedConclusions.Conclusion {
+    /// Whether it is of work in stages.
+    fileprivate var isStaged: Bool {
+        if case .suspended = outcome { return true }
+        return claim.key.isResumable
     }
 }
 
@@ -101,6 +114,15 @@ extension ByteWriter {
         case .released(let reply):
             write(3 as UInt8)
             try writeOptional(reply) { writer, reply throws(StoreError) in try writer.write(reply) }
+        case .suspended(let record):
+            write(4 as UInt8)
+            try writeOptional(record) { writer, record throws(StoreError) in
+                try writer.write(Array(record.recoveryPoint.utf8))
+                writer.write(record.reachedAt.microseconds)
+                try writer.writeOptional(record.reply) { writer, reply throws(StoreError) in
+                    try writer.write(reply)
+                }
+            }
         }
     }
 
@@ -122,7 +144,7 @@ extension ByteWriter {
 }
 
 extension ByteReader {
-    fileprivate mutating func key() throws(StoreError) -> IdempotencyKey {
+    fileprivate mutating func key(isResumable: Bool) throws(StoreError) -> IdempotencyKey {
         let id = KeyID(words: (try number(), try number()))
         let identity = try identity()
         guard let fingerprint = Fingerprint(encoded: try bytes()) else { throw malformed }
@@ -139,7 +161,8 @@ extension ByteReader {
         let updatedAt = try moment()
         let request = KeyRequest(
             identity: identity, fingerprint: fingerprint, requestMethod: method, requestPath: path,
-            requestParams: params, route: route, probeTarget: probeTarget)
+            requestParams: params, route: route, probeTarget: probeTarget,
+            isResumable: isResumable)
         return IdempotencyKey(
             id: id, request: request, createdAt: createdAt, recoveryPoint: RecoveryPoint(point),
             lockedAt: lockedAt, reply: reply, owner: owner, lockToken: token,
@@ -167,7 +190,7 @@ extension ByteReader {
         return StoredReply(responseCode: code, responseHeaders: headers, responseBody: body)
     }
 
-    fileprivate mutating func outcome() throws(StoreError) -> Outcome {
+    fileprivate mutating func outcome(isStaged: Bool) throws(StoreError) -> Outcome {
         let tag: UInt8 = try number()
         switch tag {
         case 1:
@@ -175,8 +198,18 @@ extension ByteReader {
             return .finished(reply, retention: try duration())
         case 2: return .unknown(try optional { reader throws(StoreError) in try reader.reply() })
         case 3: return .released(try optional { reader throws(StoreError) in try reader.reply() })
+        case 4 where isStaged:
+            return .suspended(
+                reached: try optional { reader throws(StoreError) in try reader.stage() })
         default: throw malformed
         }
+    }
+
+    private mutating func stage() throws(StoreError) -> StageRecord {
+        let name = try text()
+        let reachedAt = try moment()
+        let reply = try optional { reader throws(StoreError) in try reader.reply() }
+        return StageRecord(recoveryPoint: name, reply: reply, reachedAt: reachedAt)
     }
 
     fileprivate mutating func policy() throws(StoreError) -> KeyPolicy {

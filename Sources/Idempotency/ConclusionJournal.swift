@@ -41,6 +41,10 @@ public enum KeyEvent: Sendable {
     case unreadable(position: UInt64, isKept: Bool, StoreError)
     /// A record became unknown because its lease was over.
     case lapsed(KeyID)
+    /// A claim could not be given back after a stage failed; its lease ends by itself.
+    case leftLocked(KeyID)
+    /// A record's lease was over; its work goes on at its recovery point.
+    case suspended(KeyID)
 }
 
 /// Which entries of a journal are no longer needed.

@@ -10,6 +10,8 @@ public enum ClaimError: Error, Sendable, Hashable {
     case exists(KeyID)
     /// There is no such record.
     case absent
+    /// It has as many stages as a record can have: nothing was changed.
+    case tooManyStages
 }
 
 /// Who claims, under which token, and for how long.
@@ -65,19 +67,47 @@ extension IdempotencyKey {
 
     /// Frees a record on which nothing was done. The next request claims it.
     mutating func release(
-        token: LockToken, retention: Duration, now: Timestamp
+        token: LockToken, policy: KeyPolicy, now: Timestamp
     ) throws(ClaimError) {
         try expect(token)
-        free(retention: retention, now: now)
+        free(policy, now: now)
     }
 
-    /// Frees a record whatever its token is, which then settles nothing any more.
-    mutating func free(retention: Duration, now: Timestamp) {
+    /// Frees a record whatever its token is, which then settles nothing any more. One of which
+    /// stages are done goes on from there; otherwise nothing is left to go on with.
+    mutating func free(_ policy: KeyPolicy, now: Timestamp) {
         precondition(recoveryPoint != .finished, "what is finished is not freed")
+        guard resumptionPoint == .started else { return pause(policy.whileUnknown, now: now) }
+        pause(Retention(answer: policy.retention, tombstone: .zero), now: now)
+        dropContent()
+    }
+
+    /// Ends the claim of work that goes on later, with one more stage that is done, if any.
+    mutating func suspend(
+        reaching record: StageRecord?, token: LockToken, retention: Retention, now: Timestamp
+    ) throws(ClaimError) {
+        try expect(token)
+        if let record {
+            recoveryPoint = resumptionPoint
+            try reach(record)
+        }
+        pause(retention, now: now)
+    }
+
+    /// Leaves the record to whoever goes on with it.
+    private mutating func pause(_ retention: Retention, now: Timestamp) {
+        recoveryPoint = resumptionPoint
         reply = nil
         lockToken = nil
-        if recoveryPoint == .unknown { recoveryPoint = .started }
-        end(Retention(answer: retention, tombstone: .zero), now: now)
+        setProgress(stages)
+        end(retention, now: now)
+    }
+
+    private mutating func dropContent() {
+        guard content != nil else { return }
+        var request = origin.request
+        request.content = nil
+        origin = Origin(id: id, createdAt: createdAt, request: request)
     }
 
     /// Stores an answer that somebody vouches for who has no token; the last token then settles
@@ -89,17 +119,32 @@ extension IdempotencyKey {
 
     /// Drops the answer's body and fields; its status stays.
     mutating func erase(now: Timestamp) {
-        guard let reply else { return }
-        self.reply = StoredReply(
-            responseCode: reply.responseCode, responseHeaders: [], responseBody: nil)
+        reply = reply?.bare
+        let bare = stages.map { stage in
+            StageRecord(
+                recoveryPoint: stage.recoveryPoint, reply: stage.reply?.bare,
+                reachedAt: stage.reachedAt)
+        }
+        setProgress(bare, pending: pendingStage)
+        dropContent()
         touch(now)
+    }
+
+    /// Notes that a stage's call is about to be made and renews the lease.
+    mutating func begin(
+        _ stage: String, token: LockToken, lease: Duration, now: Timestamp
+    ) throws(ClaimError) {
+        try renew(at: recoveryPoint, token: token, lease: lease, now: now)
+        setProgress(stages, pending: stage)
     }
 
     /// Notes that a stage is done and renews the lease.
     mutating func advance(
-        to stage: String, token: LockToken, lease: Duration, now: Timestamp
+        to stage: String, reply: StoredReply? = nil, token: LockToken, lease: Duration,
+        now: Timestamp
     ) throws(ClaimError) {
-        try renew(at: .stage(stage), token: token, lease: lease, now: now)
+        try renew(at: recoveryPoint, token: token, lease: lease, now: now)
+        try reach(StageRecord(recoveryPoint: stage, reply: reply, reachedAt: now))
     }
 
     /// Renews the lease at a recovery point.
@@ -115,9 +160,11 @@ extension IdempotencyKey {
 
     /// Takes a locked record whose owner is dead or silent for unknown.
     ///
-    /// It permits no execution, and the owner's token stays valid.
+    /// It permits no execution, and the owner's token stays valid. Work in stages is suspended
+    /// instead, unless the call of one may be on its way; its owner's token is void then.
     mutating func lapse(retention: Retention, now: Timestamp) {
         precondition(isLocked, "only a locked record lapses")
+        guard !isResumable || pendingStage != nil else { return pause(retention, now: now) }
         recoveryPoint = .unknown
         end(retention, now: now)
     }
@@ -125,7 +172,8 @@ extension IdempotencyKey {
     /// Claims a free or unknown record again: same request, new token, one attempt more.
     mutating func reclaim(_ lease: Lease, now: Timestamp) {
         precondition(!isLocked && recoveryPoint != .finished, "only an idle record is reclaimed")
-        if recoveryPoint == .unknown { recoveryPoint = .started }
+        recoveryPoint = resumptionPoint
+        setProgress(stages)
         reply = nil
         owner = lease.owner
         lockToken = lease.token
@@ -141,10 +189,12 @@ extension IdempotencyKey {
     package mutating func expire(now: Timestamp) {
         reply = nil
         lockToken = nil
+        progress = nil
         var request = origin.request
         request.requestPath = ""
         request.requestParams = "{}"
         request.probeTarget = nil
+        request.content = nil
         origin = Origin(id: id, createdAt: createdAt, request: request)
         touch(now)
     }
@@ -162,10 +212,12 @@ extension IdempotencyKey {
         self.reply = reply
         recoveryPoint = .finished
         lockToken = nil
+        setProgress(stages)
+        dropContent()
         end(retention, now: now)
     }
 
-    private func expect(_ token: LockToken) throws(ClaimError) {
+    func expect(_ token: LockToken) throws(ClaimError) {
         guard recoveryPoint != .finished else { throw .finished }
         guard lockToken == token else { throw .lost }
     }

@@ -6,7 +6,8 @@
 /// | state | recovery point | locked | expires |
 /// | --- | --- | --- | --- |
 /// | in flight | `started` or a stage | yes | no |
-/// | free | `started` or a stage | no | when its retention ends; then it is absent |
+/// | free | `started` | no | when its retention ends; then it is absent |
+/// | suspended | `started` or a stage | no | as an unknown one; its work goes on until then |
 /// | finished | `finished` | no | when its retention ends; then a tombstone |
 /// | unknown | `unknown` | no, but the last token may settle it | likewise |
 public struct IdempotencyKey: Sendable {
@@ -17,6 +18,8 @@ public struct IdempotencyKey: Sendable {
     public internal(set) var recoveryPoint: RecoveryPoint
     /// Since when somebody has been at work; nil when nobody is.
     public internal(set) var lockedAt: Timestamp?
+    /// The stages of the work; nil where there are none.
+    var progress: StageProgress?
     /// `response_code`, `response_headers`, `response_body`; nil until there is an answer.
     public internal(set) var reply: StoredReply?
     /// The gateway that made the last claim.
@@ -48,7 +51,10 @@ public struct IdempotencyKey: Sendable {
         case requestParams = "request_params"
         case route
         case probeTarget = "probe_target"
+        case resumable
         case recoveryPoint = "recovery_point"
+        case stages
+        case pendingStage = "pending_stage"
         case lockedAt = "locked_at"
         case responseCode = "response_code"
         case responseHeaders = "response_headers"
@@ -114,6 +120,10 @@ extension IdempotencyKey {
     /// The request target at which the upstream can be asked what became of the request; nil
     /// where it cannot be asked, and on a tombstone.
     public var probeTarget: String? { origin.request.probeTarget }
+    /// Whether its work goes in stages and is taken up again when its owner is gone.
+    public var isResumable: Bool { origin.request.isResumable }
+    /// The request as its work needs it to go on without the client; nil when it is not needed.
+    public var content: [UInt8]? { origin.request.content }
     /// What the request was, as digests.
     public var fingerprint: Fingerprint { origin.request.fingerprint }
 
@@ -122,8 +132,10 @@ extension IdempotencyKey {
         id: KeyID, request: KeyRequest, createdAt: Timestamp, recoveryPoint: RecoveryPoint,
         lockedAt: Timestamp?, reply: StoredReply?, owner: String, lockToken: LockToken?,
         leaseUntil: Timestamp?, attempts: Int, updatedAt: Timestamp, expiresAt: Timestamp?,
-        tombstoneUntil: Timestamp?, revision: Int
+        tombstoneUntil: Timestamp?, revision: Int, stages: [StageRecord] = [],
+        pendingStage: String? = nil
     ) {
+        progress = StageProgress(stages, pending: pendingStage)
         origin = Origin(id: id, createdAt: createdAt, request: request)
         self.recoveryPoint = recoveryPoint
         self.lockedAt = lockedAt

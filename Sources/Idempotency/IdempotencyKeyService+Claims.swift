@@ -87,7 +87,10 @@ extension IdempotencyKeyService {
         let policy = conclusion.policy
         let least = min(policy.retention, policy.unknownRetention + policy.tombstone)
         let claimedAt = conclusion.claim.key.lockedAt ?? conclusion.claim.createdAt
-        if case .released = conclusion.outcome { return nil }
+        switch conclusion.outcome {
+        case .released, .suspended: return nil
+        case .finished, .unknown: break
+        }
         guard clock.now < claimedAt + least else { return nil }
         switch try await insert(key) {
         case .inserted(let now): return (key, now)
@@ -113,6 +116,12 @@ extension IdempotencyKeyService {
         _ conclusion: UnsavedConclusions.Conclusion
     ) async throws -> IdempotencyKey {
         var key = conclusion.claim.key
+        // The journal does not have what was done before.
+        if key.isResumable || key.resumptionPoint != .started, conclusion.position != nil,
+            let current = try await look(key.id).key
+        {
+            key = current
+        }
         for _ in 0..<Self.contention {
             var next = key
             try next.conclude(
@@ -173,6 +182,7 @@ extension Settlement {
                     attempts: key.attempts))
         case .unknown(let reply): self = .unknown(reply, id: key.id)
         case .released(let reply): self = .released(reply, id: key.id)
+        case .suspended: self = .suspended(id: key.id, recoveryPoint: key.recoveryPoint)
         }
     }
 }

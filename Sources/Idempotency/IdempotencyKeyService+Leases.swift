@@ -113,7 +113,7 @@ extension IdempotencyKeyService {
     /// To be called every few seconds by one loop. It looks at some hundred locked records and
     /// goes on with the next ones in the next call.
     ///
-    /// - Returns: How many became unknown.
+    /// - Returns: How many became unknown, or were suspended.
     @discardableResult
     public func lapseOverdue(policy: KeyPolicy = KeyPolicy()) async throws(StoreError) -> Int {
         try await setClock()
@@ -168,7 +168,7 @@ extension IdempotencyKeyService {
             guard case .replaced = try await replace(key, expecting: version) else {
                 return .success(false)
             }
-            options.report(.lapsed(key.id))
+            options.report(key.isSuspended ? .suspended(key.id) : .lapsed(key.id))
             return .success(true)
         } catch {
             return .failure(error)

@@ -37,7 +37,7 @@ extension IdempotencyKeyService {
     ) async throws -> IdempotencyKey {
         try await change(id) { key, now throws(ClaimError) in
             try self.expectIdle(key, now, orElse: force)
-            key.free(retention: policy.retention, now: now)
+            key.free(policy, now: now)
         } done: {
             $0
         }

@@ -56,7 +56,7 @@ extension IdempotencyKeyService {
     ///
     /// - Parameters:
     ///   - point: A stage that is done; `finished`, or nil, with an answer concludes.
-    ///   - reply: The answer, or a stage's, which is not kept.
+    ///   - reply: The answer, or a stage's, which is recorded with it.
     /// - Throws: ``ClaimError`` if the token is stale or the record is finished: nothing was
     ///   changed; or ``StoreError``.
     public func update(
@@ -66,7 +66,8 @@ extension IdempotencyKeyService {
         try await change(id) { key, now throws(ClaimError) in
             switch (point, reply) {
             case (.stage(let name), _):
-                try key.advance(to: name, token: token, lease: policy.lease, now: now)
+                try key.advance(
+                    to: name, reply: reply, token: token, lease: policy.lease, now: now)
             case (.unknown, let reply):
                 try key.conclude(.unknown(reply), token: token, policy: policy, now: now)
             case (_, let reply?):

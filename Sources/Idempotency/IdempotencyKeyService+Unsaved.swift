@@ -260,6 +260,7 @@ extension Outcome {
         switch self {
         case .finished(let reply, _): reply
         case .unknown(let reply), .released(let reply): reply
+        case .suspended(let record): record?.reply
         }
     }
 
@@ -268,6 +269,13 @@ extension Outcome {
         case .finished(_, let retention): .finished(reply, retention: retention)
         case .unknown: .unknown(reply)
         case .released: .released(reply)
+        case .suspended(let record):
+            .suspended(
+                reached: record.map { record in
+                    StageRecord(
+                        recoveryPoint: record.recoveryPoint, reply: reply,
+                        reachedAt: record.reachedAt)
+                })
         }
     }
 }

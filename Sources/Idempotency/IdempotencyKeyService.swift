@@ -46,6 +46,8 @@ public final class IdempotencyKeyService: Sendable {
     /// Which entries of the journal are still needed.
     let positions = Mutex(JournalPositions())
     let watch = Mutex(RecordWatch())
+    /// The keys whose stages are being worked.
+    let working = Mutex(Set<KeyID>())
     /// The tokens of claims that failed in the store or were released while it failed: whatever
     /// it holds under them executed nothing. Lost with the process; then such records are unknown.
     let abandoned = Mutex(AbandonedTokens())

@@ -30,6 +30,27 @@ public protocol IdempotencyStore: Sendable {
     /// the first after `id` on. Those that expired are left out once the reaper has seen them.
     func unknown(after id: KeyID?, limit: Int) async throws(StoreError) -> [IdempotencyKey]
 
+    /// Up to `limit` records in order of their ids, from the first after `id` on, that nobody works
+    /// on and whose work can go on without its client (``IdempotencyKey/isSuspended``,
+    /// ``IdempotencyKey/content``).
+    func suspended(after id: KeyID?, limit: Int) async throws(StoreError) -> [IdempotencyKey]
+
+    /// A part of all records, for people who look for some.
+    ///
+    /// A call looks at a bounded number of records, so a page may have fewer than were asked for,
+    /// or none, and yet say where to go on.
+    func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage
+
+    /// Runs statements of the caller's own and changes a record, in one serializable transaction.
+    ///
+    /// - Parameter body: Gets the record of that name, and returns what it is to become; nil leaves
+    ///   it alone. It runs synchronously, perhaps on a thread of the store's, perhaps more than
+    ///   once, and what it throws undoes all of it and is thrown on.
+    func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws
+
     /// Turns up to `limit` records that expired by the store's clock into tombstones, or removes
     /// them where the tombstone's time is over too.
     ///
@@ -96,6 +117,9 @@ public struct StoreError: Error, Sendable, Hashable {
         case newer
         /// The record is too large for it.
         case tooLarge
+        /// The transaction could not be put in order with others (SQLSTATE 40001, 40P01): nothing
+        /// was done, and it can be tried again.
+        case contended
     }
 
     /// What a caller can decide on.

@@ -81,6 +81,41 @@ public final class InMemoryStore: IdempotencyStore {
         list(after: id, limit: limit) { $0.isUnknown }
     }
 
+    /// Suspended records in order of their ids.
+    public func suspended(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        list(after: id, limit: limit) { $0.isSuspended && $0.content != nil }
+    }
+
+    /// A part of all records. It looks at all of them.
+    public func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
+        let now = now()
+        return state.withLock { state in
+            let found = state.keys.values.filter { key in
+                query.isMet(by: key, at: now)
+                    && (query.after.map { $0 < key.id } ?? query.before.map { key.id < $0 } ?? true)
+            }.sorted { query.after == nil ? $1.id < $0.id : $0.id < $1.id }
+            let page = Array(found.prefix(max(0, query.limit)))
+            return KeyPage(keys: page, next: page.count < found.count ? page.last?.id : nil)
+        }
+    }
+
+    /// Changes a record while nobody else can. There is no SQL here.
+    public func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws {
+        let now = now()
+        try state.withLock { state in
+            let current = state.identities[id].flatMap { state.keys[$0] }
+            guard let next = try body(Lookup(key: current, now: now), NoSQL()) else { return }
+            precondition(
+                next.id == id && current != nil, "a transaction changes the record it was given")
+            state.put(next)
+        }
+    }
+
     private func list(
         after id: KeyID?, limit: Int, where isWanted: (IdempotencyKey) -> Bool
     ) -> [IdempotencyKey] {
@@ -137,5 +172,12 @@ extension IdempotencyKey {
     fileprivate func isDueForRemoval(at now: Timestamp) -> Bool {
         guard isExpired(at: now) else { return false }
         return isGone(at: now) || reply != nil || requestPath != "" || lockToken != nil
+    }
+}
+
+/// What there is instead of SQL.
+private struct NoSQL: SQLTransaction {
+    func execute(_ sql: String, _ parameters: [SQLValue]) throws -> SQLResult {
+        throw StageError.sqlUnsupported
     }
 }

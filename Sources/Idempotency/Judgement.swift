@@ -25,24 +25,26 @@ extension IdempotencyKey {
                 .refuse(.reused(differs: differs, id: id, recoveryPoint: recoveryPoint)))
         }
         guard !isExpired(at: now) else { return .answer(.refuse(.expired(id: id))) }
-        guard !isAbandoned else { return .claim(reclaimed(lease, now: now)) }
+        guard !isAbandoned else { return .claim(reclaimed(for: fresh, lease, now: now)) }
         guard !isLapsed(at: now) else { return .lapse(lapsed(policy, now: now)) }
         if isLocked {
             let rest = leaseUntil.map { $0 - now } ?? .zero
             return .answer(
                 .refuse(.inFlight(id: id, recoveryPoint: recoveryPoint, retryAfter: rest)))
         }
-        return judgeIdle(policy, lease: lease, now: now)
+        return judgeIdle(for: fresh, policy, lease: lease, now: now)
     }
 
-    private func judgeIdle(_ policy: KeyPolicy, lease: Lease, now: Timestamp) -> Judgement {
+    private func judgeIdle(
+        for fresh: IdempotencyKey, _ policy: KeyPolicy, lease: Lease, now: Timestamp
+    ) -> Judgement {
         switch (recoveryPoint, policy.unknown) {
         case (.finished, _):
             return .answer(finished.map { .replay($0) } ?? .refuse(.expired(id: id)))
         case (.unknown, .hold):
             return .answer(.refuse(.unknown(id: id, recorded: reply, attempts: attempts)))
         case (.unknown, .retry), (.started, _), (.stage, _):
-            return .claim(reclaimed(lease, now: now))
+            return .claim(reclaimed(for: fresh, lease, now: now))
         }
     }
 
@@ -59,11 +61,20 @@ extension IdempotencyKey {
         return key
     }
 
-    /// The record, claimed again. Only of one that nobody works on.
-    private func reclaimed(_ lease: Lease, now: Timestamp) -> IdempotencyKey {
+    /// The record, claimed again for a request. Only of one that nobody works on. What was dropped
+    /// when it was freed is the request's to give anew.
+    private func reclaimed(
+        for fresh: IdempotencyKey, _ lease: Lease, now: Timestamp
+    ) -> IdempotencyKey {
         var key = self
         key.lockedAt = nil
         key.reclaim(lease, now: now)
+        if key.recoveryPoint == .started, key.content == nil {
+            var request = key.origin.request
+            request.content = fresh.content
+            request.isResumable = fresh.isResumable
+            key.origin = Origin(id: id, createdAt: createdAt, request: request)
+        }
         return key
     }
 
@@ -90,8 +101,10 @@ extension IdempotencyKey {
             try conclude(reply, token: token, retention: kept, now: now)
         case .unknown(let reply):
             try lose(reply, token: token, retention: policy.whileUnknown, now: now)
-        case .released:
-            try release(token: token, retention: policy.retention, now: now)
+        case .released: try release(token: token, policy: policy, now: now)
+        case .suspended(let record):
+            try suspend(
+                reaching: record, token: token, retention: policy.whileUnknown, now: now)
         }
     }
 

@@ -15,11 +15,18 @@ public struct KeyRequest: Sendable {
     /// The request target at which the upstream can be asked what became of the request; nil
     /// where it cannot be asked.
     public var probeTarget: String?
+    /// Whether the work goes in stages and is taken up again at its recovery point when its owner
+    /// is gone. A record of other work becomes unknown then.
+    public var isResumable: Bool
+    /// The request as its work needs it to go on without the client; nil where it does not go on
+    /// by itself. Opaque to stores, sealed like answers, and dropped when the work is done.
+    public var content: [UInt8]?
 
     /// A request from its parts.
     public init(
         identity: Identity, fingerprint: Fingerprint, requestMethod: String, requestPath: String,
-        requestParams: String = "{}", route: String = "", probeTarget: String? = nil
+        requestParams: String = "{}", route: String = "", probeTarget: String? = nil,
+        isResumable: Bool = false, content: [UInt8]? = nil
     ) {
         self.identity = identity
         self.fingerprint = fingerprint
@@ -28,6 +35,8 @@ public struct KeyRequest: Sendable {
         self.requestParams = requestParams
         self.route = route
         self.probeTarget = probeTarget
+        self.isResumable = isResumable
+        self.content = content
     }
 }
 

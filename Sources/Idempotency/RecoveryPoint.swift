@@ -18,6 +18,15 @@ public enum RecoveryPoint: Sendable, Hashable {
         default: self = .stage(text)
         }
     }
+
+    /// A stage's own point; nil for a name that no stage can have: those of the fixed points, and
+    /// any but 1 to 64 of the characters `A-Z a-z 0-9 _ . : -`.
+    public init?(stage name: String) {
+        guard case .stage = RecoveryPoint(name), 1...64 ~= name.utf8.count,
+            name.utf8.allSatisfy({ $0.isStageCharacter })
+        else { return nil }
+        self = .stage(name)
+    }
 }
 
 extension RecoveryPoint: CustomStringConvertible {
@@ -28,6 +37,16 @@ extension RecoveryPoint: CustomStringConvertible {
         case .stage(let name): name
         case .finished: "finished"
         case .unknown: "unknown"
+        }
+    }
+}
+
+extension UInt8 {
+    fileprivate var isStageCharacter: Bool {
+        switch self {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: ":"), UInt8(ascii: "-"): true
+        default: false
         }
     }
 }

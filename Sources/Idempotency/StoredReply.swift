@@ -16,8 +16,25 @@ public final class StoredReply: Sendable {
         self.responseBody = responseBody
     }
 
+    /// The same without body and fields.
+    var bare: StoredReply {
+        StoredReply(responseCode: responseCode, responseHeaders: [], responseBody: nil)
+    }
+
     /// The bytes that it keeps in memory, more or less.
     var weight: Int { 64 + responseHeaders.count + (responseBody?.count ?? 0) }
+}
+
+extension StoredReply {
+    /// An answer with a JSON body.
+    ///
+    /// - Parameter json: The document's text, which is taken as it is.
+    public convenience init(_ responseCode: UInt16, json: String) {
+        self.init(
+            responseCode: responseCode,
+            responseHeaders: Array("Content-Type: application/json\r\n".utf8),
+            responseBody: Array(json.utf8))
+    }
 }
 
 extension StoredReply: Equatable {

@@ -20,6 +20,7 @@ struct UnsavedConclusions {
             switch outcome {
             case .finished(let reply, _): 512 + reply.weight
             case .unknown(let reply), .released(let reply): 512 + (reply?.weight ?? 0)
+            case .suspended(let record): 512 + (record?.reply?.weight ?? 0)
             }
         }
     }

@@ -9,16 +9,20 @@ enum StoreOperation: Sendable {
     case findID(KeyID)
     case unfinished(KeyID?, Int)
     case unknown(KeyID?, Int)
+    case suspended(KeyID?, Int)
+    case page(KeyQuery)
     case remove(Int)
     /// Copies the file; answered when the copy is whole.
     case backup(String)
     /// Cuts the log off.
     case scrub
+    /// Runs the caller's own statements, in a transaction of their own.
+    case transact(TransactionBody)
 
     /// Whether it is to change records.
     var writes: Bool {
         switch self {
-        case .insert, .replace, .remove: true
+        case .insert, .replace, .remove, .transact: true
         default: false
         }
     }
@@ -26,17 +30,23 @@ enum StoreOperation: Sendable {
     /// Whether it is done between transactions.
     var isApart: Bool {
         switch self {
-        case .backup, .scrub: true
+        case .backup, .scrub, .transact: true
         default: false
         }
     }
 }
+
+/// What is done in a transaction of its own, with the caller's statements.
+typealias TransactionBody = @Sendable (Records, SQLiteTransaction, Timestamp) throws -> Void
 
 /// What became of a call.
 enum StoreAnswer: Sendable {
     case stored(Timestamp)
     indirect case found(IdempotencyKey?, Timestamp)
     case list([IdempotencyKey])
+    case page(KeyPage)
+    /// The caller's part of a transaction threw; all of it was undone.
+    case rejected(any Error)
     case removed(Int)
     case done
     case failed(StoreError)
@@ -157,6 +167,7 @@ final class CommitQueue: Sendable {
     }
 
     private func carryOut(_ request: StoreRequest) {
+        if case .transact(let body) = request.operation { return request.answer(transact(body)) }
         if case .backup(let path) = request.operation {
             let failure = inFile { file throws(StoreError) in try file.beginBackup(to: path) }
             if let failure { return request.answer(.failed(failure)) }
@@ -269,8 +280,38 @@ final class CommitQueue: Sendable {
             if try records.noteUnfinished(isForced: !isAvailable) { tally.rows += 1 }
             try file.look()
             return .removed(count == 0 && file.space.isWanted ? 1 : count)
-        case .backup, .scrub: preconditionFailure("it is not done in a transaction")
+        case .suspended(let id, let limit):
+            return .list(try records.suspended(after: id, limit: limit))
+        case .page(let query):
+            return .page(try records.list(query, at: now, within: options.maintenance))
+        case .backup, .scrub, .transact: preconditionFailure("it is not done in a transaction")
         }
+    }
+
+    /// A transaction with the caller's own statements. Nobody shares it, so that nobody else has to
+    /// bear what they do.
+    private func transact(_ body: TransactionBody) -> StoreAnswer {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var tally = Tally()
+        let answer = file.withLock { file -> StoreAnswer in
+            guard let file else { return .failed(StoreError(.unavailable, "the store is closed")) }
+            tally.obstacle = file.obstacle
+            if let obstacle = tally.obstacle { return .failed(obstacle) }
+            do {
+                try file.transact(body, at: options.now())
+                tally.rows = 1
+                return .done
+            } catch let error as StoreError {
+                tally.failure = error
+                return .failed(error)
+            } catch {
+                return .rejected(error)
+            }
+        }
+        note(tally, calls: 1, duration: clock.now - start)
+        if tally.rows > 0 { tend() }
+        return answer
     }
 
     private func note(_ tally: Tally, calls: Int, duration: Duration) {

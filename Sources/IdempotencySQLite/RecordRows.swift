@@ -10,6 +10,8 @@ final class RecordRows {
     private var scratch = Scratch()
     private let insertion, update, removal, tombstone, bySequence, unknown: Statement
     private let replyInsertion, replyRemoval: Statement
+    private let suspended, newestFirst, oldestFirst: Statement
+    private let stages: StageRows
     private var lastReply: Int64
 
     init(_ connection: Connection) throws(StoreError) {
@@ -20,6 +22,12 @@ final class RecordRows {
         tombstone = try connection.prepare(SQL.tombstone)
         bySequence = try connection.prepare(SQL.select + " WHERE sequence = ?1")
         unknown = try connection.prepare(SQL.unknown)
+        suspended = try connection.prepare(SQL.suspended)
+        newestFirst = try connection.prepare(
+            SQL.select + " WHERE sequence < ?1 ORDER BY sequence DESC")
+        oldestFirst = try connection.prepare(
+            SQL.select + " WHERE sequence > ?1 ORDER BY sequence")
+        stages = try StageRows(connection)
         replyInsertion = try connection.prepare(
             "INSERT INTO idempotency_replies VALUES (?1, ?2, ?3, ?4)")
         replyRemoval = try connection.prepare(SQL.replyRemoval)
@@ -33,6 +41,7 @@ final class RecordRows {
         try insertion.run()
         guard connection.changes == 1 else { return false }
         try insertReply(of: key)
+        if key.hasStages { try stages.insert(key) }
         return true
     }
 
@@ -44,20 +53,22 @@ final class RecordRows {
         if version.revision > 1 {
             try removeReply(version.id.sequence, revision: Int64(version.revision))
         }
-        scratch.clear(
-            reserving: 64 + key.owner.utf8.count + key.recoveryPoint.description.utf8.count)
+        let former = key.hasStages ? try stages.state(of: version) : nil
+        clearScratch(reserving: 64, for: key)
         update.bind(1, version.id.sequence)
         update.bind(2, Int64(version.revision))
         bindState(of: key, to: update, from: 3)
         try update.run()
         guard connection.changes == 1 else { return false }
         try insertReply(of: key)
+        if let former { try stages.update(key, from: former) }
         return true
     }
 
     /// Removes a row and its answer.
     func remove(_ sequence: Int64) throws(StoreError) {
         try removeReply(sequence, revision: nil)
+        try stages.remove(sequence)
         removal.bind(1, sequence)
         try removal.run()
     }
@@ -65,6 +76,7 @@ final class RecordRows {
     /// Makes a row a tombstone and removes its answer.
     func bury(_ sequence: Int64, now: Timestamp) throws(StoreError) {
         try removeReply(sequence, revision: nil)
+        try stages.remove(sequence)
         tombstone.bind(1, sequence)
         tombstone.bind(2, now)
         try tombstone.run()
@@ -79,12 +91,58 @@ final class RecordRows {
 
     /// Unknown records in order of their numbers.
     func unknown(after sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
-        unknown.bind(1, sequence)
-        unknown.bind(2, Int64(limit))
-        defer { unknown.reset() }
+        try list(unknown, after: sequence, limit: limit)
+    }
+
+    /// Suspended records in order of their numbers.
+    func suspended(after sequence: Int64, limit: Int) throws(StoreError) -> [IdempotencyKey] {
+        try list(suspended, after: sequence, limit: limit)
+    }
+
+    private func list(
+        _ statement: Statement, after sequence: Int64, limit: Int
+    ) throws(StoreError) -> [IdempotencyKey] {
+        statement.bind(1, sequence)
+        statement.bind(2, Int64(limit))
+        defer { statement.reset() }
         var keys: [IdempotencyKey] = []
-        while try unknown.step() { keys.append(try read(unknown)) }
+        while try statement.step() { keys.append(try read(statement)) }
         return keys
+    }
+
+    /// Records that a query asks for, as many as can be looked at in that time.
+    func list(
+        _ query: KeyQuery, at now: Timestamp, within duration: Duration
+    ) throws(StoreError) -> KeyPage {
+        let start = ContinuousClock.now
+        let rows = query.after == nil ? newestFirst : oldestFirst
+        rows.bind(1, query.after?.sequence ?? query.before?.sequence ?? .max)
+        defer { rows.reset() }
+        var keys: [IdempotencyKey] = []
+        var seen = 0
+        while try rows.step() {
+            seen += 1
+            if isMaybe(rows, query) {
+                let key = try read(rows)
+                if query.isMet(by: key, at: now) { keys.append(key) }
+            }
+            let isLate = seen.isMultiple(of: 64) && ContinuousClock.now - start > duration
+            guard keys.count < query.limit, !isLate else {
+                return KeyPage(keys: keys, next: KeyID(rows.text(0)))
+            }
+        }
+        return KeyPage(keys: keys, next: nil)
+    }
+
+    /// Tells most rows that are not looked for, without making records of them.
+    private func isMaybe(_ row: Statement, _ query: KeyQuery) -> Bool {
+        if let key = query.idempotencyKey, row.text(1) != key { return false }
+        if let route = query.route, row.text(8) != route { return false }
+        switch query.state {
+        case .locked: return !row.isNull(15)
+        case .free, .unknown, .finished: return row.isNull(15)
+        case .expired, nil: return true
+        }
     }
 }
 
@@ -92,11 +150,11 @@ extension RecordRows {
     private func bindRequest(of key: IdempotencyKey) {
         let identity = key.identity.bytes
         let fingerprint = key.fingerprint.encoded
-        scratch.clear(
+        clearScratch(
             reserving: 128 + identity.count + fingerprint.count + key.requestMethod.utf8.count
                 + key.requestPath.utf8.count + key.requestParams.utf8.count
-                + key.route.utf8.count + (key.probeTarget?.utf8.count ?? 0)
-                + key.owner.utf8.count + key.recoveryPoint.description.utf8.count)
+                + key.route.utf8.count + (key.probeTarget?.utf8.count ?? 0),
+            for: key)
         let (scope, text) = (
             identity[1..<key.identity.keyStart], identity[key.identity.keyStart...]
         )
@@ -113,6 +171,13 @@ extension RecordRows {
         unsafe insertion.bind(text: 11, key.probeTarget.map { unsafe scratch.keep($0) })
     }
 
+    /// Makes room for what ``bindState(of:to:from:)`` keeps, and so much more.
+    private func clearScratch(reserving count: Int, for key: IdempotencyKey) {
+        scratch.clear(
+            reserving: count + key.owner.utf8.count + key.recoveryPoint.description.utf8.count
+                + (key.pendingStage?.utf8.count ?? 0))
+    }
+
     /// Binds what changes in a record's life, in the order of the table's columns.
     private func bindState(of key: IdempotencyKey, to statement: Statement, from index: Int32) {
         unsafe statement.bind(text: index, scratch.keep(key.owner))
@@ -126,6 +191,11 @@ extension RecordRows {
         statement.bind(index + 8, key.expiresAt)
         statement.bind(index + 9, key.tombstoneUntil)
         statement.bind(index + 10, key.reply == nil ? nil : lastReply + 1)
+        statement.bind(index + 11, key.isResumable ? 1 : 0)
+        unsafe statement.bind(
+            text: index + 12, key.pendingStage.map { unsafe scratch.keep($0) })
+        statement.bind(index + 13, Int64(key.stages.count))
+        statement.bind(index + 14, key.content == nil ? 0 : 1)
     }
 
     /// Adds the answer under the number that its record was just given.
@@ -164,17 +234,21 @@ extension RecordRows {
             throw StoreError(
                 .corrupt, "\(connection.path): the record \(row.text(0)) cannot be read")
         }
+        let (content, done) =
+            row.integer(25) == 0 && row.integer(26) == 0 ? (nil, []) : try stages.find(id.sequence)
         let request = KeyRequest(
             identity: Identity(scope: scope, keyBytes: row.bytes(1)), fingerprint: fingerprint,
             requestMethod: row.text(5), requestPath: row.text(6), requestParams: row.text(7),
-            route: row.text(8), probeTarget: row.isNull(9) ? nil : row.text(9))
+            route: row.text(8), probeTarget: row.isNull(9) ? nil : row.text(9),
+            isResumable: row.integer(23) != 0, content: content)
         return IdempotencyKey(
             id: id, request: request, createdAt: Timestamp(microseconds: row.integer(4)),
             recoveryPoint: RecoveryPoint(row.text(13)), lockedAt: row.moment(15),
             reply: reply(row), owner: row.text(10), lockToken: token(row),
             leaseUntil: row.moment(17), attempts: Int(row.integer(11)),
             updatedAt: Timestamp(microseconds: row.integer(14)), expiresAt: row.moment(18),
-            tombstoneUntil: row.moment(19), revision: Int(row.integer(12)))
+            tombstoneUntil: row.moment(19), revision: Int(row.integer(12)), stages: done,
+            pendingStage: row.isNull(24) ? nil : row.text(24))
     }
 
     private func reply(_ row: Statement) -> StoredReply? {
@@ -193,6 +267,11 @@ extension RecordRows {
             return LockToken(words: (UInt64(littleEndian: high), UInt64(littleEndian: low)))
         }
     }
+}
+
+extension IdempotencyKey {
+    /// Whether there may be rows of stages.
+    fileprivate var hasStages: Bool { isResumable || !stages.isEmpty }
 }
 
 /// The statements' texts. The reaper's time is that of the record's next change: `expires_at`,
@@ -216,20 +295,25 @@ private enum SQL {
         fields.map(\.rawValue).joined(separator: ", ")
     }
 
+    /// What is known of stages, beside their own rows: the last two count those.
+    private static let work = ["resumable", "pending_stage", "stages", "content"]
+
     static let select = """
-        SELECT \(list(request + state + reply))
+        SELECT \(list(request + state + reply)), \(work.joined(separator: ", "))
         FROM idempotency_records LEFT JOIN idempotency_replies USING (reply)
         """
 
     static let insert = """
         INSERT INTO idempotency_records
-            (sequence, \(list(request)), \(list(state)), reply, reap_at)
-        VALUES (\((1...22).map { "?\($0)" }.joined(separator: ", ")), ?20)
+            (sequence, \(list(request)), \(list(state)), reply, \(work.joined(separator: ", ")),
+            reap_at)
+        VALUES (\((1...26).map { "?\($0)" }.joined(separator: ", ")), ?20)
         ON CONFLICT DO NOTHING
         """
 
     static let update = """
         UPDATE idempotency_records SET reply = ?13, reap_at = ?11,
+            \(work.enumerated().map { "\($1) = ?\($0 + 14)" }.joined(separator: ", ")),
             \(state.enumerated().map { "\($1.rawValue) = ?\($0 + 3)" }.joined(separator: ", "))
         WHERE sequence = ?1 AND revision = ?2
         """
@@ -246,10 +330,18 @@ private enum SQL {
         + " WHERE recovery_point = 'unknown' AND lock_token IS NOT NULL AND sequence > ?1"
         + " ORDER BY sequence LIMIT ?2"
 
+    /// Its condition is that of an index.
+    static let suspended =
+        select
+        + " WHERE content <> 0 AND locked_at IS NULL"
+        + " AND recovery_point NOT IN ('finished', 'unknown') AND sequence > ?1"
+        + " ORDER BY sequence LIMIT ?2"
+
     static let tombstone = """
         UPDATE idempotency_records
         SET reap_at = tombstone_until, reply = NULL, request_path = '', request_params = '{}',
-            probe_target = NULL, lock_token = NULL, updated_at = ?2, revision = revision + 1
+            probe_target = NULL, lock_token = NULL, pending_stage = NULL, stages = 0, content = 0,
+            updated_at = ?2, revision = revision + 1
         WHERE sequence = ?1
         """
 }

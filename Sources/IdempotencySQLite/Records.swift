@@ -173,6 +173,18 @@ final class Records {
         try rows.unknown(after: id?.sequence ?? -1, limit: limit)
     }
 
+    /// Suspended records that can go on without their clients, in order of their numbers.
+    func suspended(after id: KeyID?, limit: Int) throws(StoreError) -> [IdempotencyKey] {
+        try rows.suspended(after: id?.sequence ?? -1, limit: limit)
+    }
+
+    /// Records that a query asks for, as many as can be looked at in the time that there is.
+    func list(
+        _ query: KeyQuery, at now: Timestamp, within duration: Duration
+    ) throws(StoreError) -> KeyPage {
+        try rows.list(query, at: now, within: duration)
+    }
+
     /// Turns what expired into tombstones and removes those whose time is over; not more than
     /// can be done in the time that there is for it.
     func remove(at now: Timestamp, limit: Int) throws(StoreError) -> Int {

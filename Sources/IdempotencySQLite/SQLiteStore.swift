@@ -139,6 +139,64 @@ public final class SQLiteStore: IdempotencyStore {
         try await list(.unknown(id, limit))
     }
 
+    /// Suspended records in order of their ids.
+    public func suspended(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        try await list(.suspended(id, limit))
+    }
+
+    /// A part of all records: as many as can be looked at within ``Options/maintenance``.
+    public func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
+        guard case .page(let page) = try await submit(.page(query)) else {
+            preconditionFailure("a page was answered otherwise")
+        }
+        return page
+    }
+
+    /// Runs statements and changes a record, in a transaction of its own on the store's thread.
+    public func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws {
+        try await run { records, sql, now in
+            let key = try records.find(id)
+            guard let next = try body(Lookup(key: key, now: now), sql) else { return }
+            try sql.expectOpen()
+            guard let key, try records.replace(next, expecting: key.version) else {
+                throw StoreError(.unavailable, "the record \(id) is not there")
+            }
+        }
+    }
+
+    /// Runs statements of the program's own in one serializable transaction, as for making its
+    /// tables: they are in the same file, which no other connection can open.
+    ///
+    /// - Parameter body: Runs on the store's thread, while others wait. What it throws undoes all
+    ///   of it and is thrown on. Tables whose names begin with `idempotency_` are the store's: they
+    ///   can be read, not written.
+    public func transaction<Result: Sendable>(
+        _ body: @escaping @Sendable (any SQLTransaction) throws -> Result
+    ) async throws -> Result {
+        let result = LastResult<Result>()
+        try await run { _, sql, _ in
+            let value = try body(sql)
+            result.value.withLock { $0 = value }
+        }
+        guard let value = result.value.withLock({ $0 }) else {
+            preconditionFailure("a transaction that ran has a result")
+        }
+        return value
+    }
+
+    private func run(_ body: @escaping TransactionBody) async throws {
+        switch try await submit(.transact(body)) {
+        case .done: return
+        case .rejected(let error): throw error
+        default: preconditionFailure("a transaction was answered otherwise")
+        }
+    }
+
     private func list(_ operation: StoreOperation) async throws(StoreError) -> [IdempotencyKey] {
         guard case .list(let keys) = try await submit(operation) else {
             preconditionFailure("a list was answered otherwise")
@@ -213,4 +271,9 @@ extension IdempotencyKey {
         requestPath.utf8.count + requestParams.utf8.count
             + (reply.map { $0.responseHeaders.count + ($0.responseBody?.count ?? 0) } ?? 0)
     }
+}
+
+/// What a transaction gave, on its way from the store's thread.
+private final class LastResult<Value: Sendable>: Sendable {
+    let value = Mutex<Value?>(nil)
 }

@@ -58,6 +58,28 @@ enum Schema {
         CREATE VIEW idempotency_keys AS
             SELECT * FROM idempotency_records LEFT JOIN idempotency_replies USING (reply);
         """,
+        """
+        ALTER TABLE idempotency_records ADD COLUMN resumable INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE idempotency_records ADD COLUMN pending_stage TEXT;
+        ALTER TABLE idempotency_records ADD COLUMN stages INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE idempotency_records ADD COLUMN content INTEGER NOT NULL DEFAULT 0;
+        CREATE TABLE idempotency_stages (
+            sequence INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            recovery_point TEXT NOT NULL,
+            reached_at INTEGER NOT NULL,
+            response_code INTEGER,
+            response_headers BLOB,
+            response_body BLOB,
+            PRIMARY KEY (sequence, position)
+        );
+        CREATE INDEX idempotency_records_suspended ON idempotency_records (sequence)
+            WHERE content <> 0 AND locked_at IS NULL
+                AND recovery_point NOT IN ('finished', 'unknown');
+        DROP VIEW idempotency_keys;
+        CREATE VIEW idempotency_keys AS
+            SELECT * FROM idempotency_records LEFT JOIN idempotency_replies USING (reply);
+        """,
     ]
 
     /// Refuses a file that is not ours or too new, and brings an older one up to date, each step

@@ -54,6 +54,27 @@ final class StoreFile {
         }
     }
 
+    /// Runs a transaction with the caller's own statements; when anything in it throws, all of it
+    /// is undone.
+    func transact(_ body: TransactionBody, at now: Timestamp) throws {
+        let transaction = SQLiteTransaction(connection)
+        defer { transaction.end() }
+        var rejection: (any Error)?
+        do throws(StoreError) {
+            try records.transaction { () throws(StoreError) in
+                do {
+                    try body(records, transaction, now)
+                    try transaction.expectOpen()
+                } catch {
+                    rejection = error
+                    throw StoreError(.unavailable, "undone")
+                }
+            }
+        } catch {
+            throw rejection ?? error
+        }
+    }
+
     /// Begins a backup, of which each call of ``continueBackup()`` copies a part.
     func beginBackup(to path: String) throws(StoreError) {
         guard backup == nil else {

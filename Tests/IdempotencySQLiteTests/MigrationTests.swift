@@ -65,7 +65,7 @@ struct MigrationTests {
                 #expect(try await store.unfinished(after: nil, limit: 9).map(\.id) == [kept[0].id])
                 #expect(try await store.unknown(after: nil, limit: 9).map(\.id) == [kept[1].id])
             }
-            #expect(try Connection(path: path).number("PRAGMA user_version") == 2)
+            #expect(try Connection(path: path).number("PRAGMA user_version") == 3)
         }
     }
 

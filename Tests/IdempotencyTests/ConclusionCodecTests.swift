@@ -33,13 +33,38 @@ struct ConclusionCodecTests {
         let conclusion = try conclusion(outcome, stage: stage)
         let bytes = try ConclusionCodec.encode(conclusion)
         let again = try ConclusionCodec.decode(bytes)
-        #expect(again.claim.key.isEqual(to: conclusion.claim.key))
+        // What was done before is not in it.
+        var key = conclusion.claim.key
+        key.setProgress([])
+        #expect(again.claim.key.isEqual(to: key))
         #expect(again.claim.lockToken == conclusion.claim.lockToken)
         #expect(again.outcome.reply == outcome.reply)
         #expect(again.moment == conclusion.moment)
         #expect(again.policy.unknownRetention == conclusion.policy.unknownRetention)
         #expect(again.policy.waiters == 7)
         #expect(try ConclusionCodec.encode(again) == bytes)
+    }
+
+    @Test(arguments: [nil, StoredReply.sample])
+    func `a suspension is what its bytes say, and no older version takes it`(
+        _ reply: StoredReply?
+    ) throws {
+        let record = StageRecord(
+            recoveryPoint: "paid", reply: reply, reachedAt: Timestamp(microseconds: 7))
+        for outcome in [Outcome.suspended(reached: nil), .suspended(reached: record)] {
+            var bytes = try ConclusionCodec.encode(try conclusion(outcome))
+            let again = try ConclusionCodec.decode(bytes)
+            #expect(again.claim.key.isResumable)
+            #expect(again.outcome.reply == outcome.reply)
+            #expect(try ConclusionCodec.encode(again) == bytes)
+            for end in bytes.indices {
+                #expect(throws: StoreError.self) {
+                    try ConclusionCodec.decode(Array(bytes[..<end]))
+                }
+            }
+            bytes[0] = 1
+            #expect(throws: StoreError.self) { try ConclusionCodec.decode(bytes) }
+        }
     }
 
     @Test(arguments: outcomes)
@@ -66,7 +91,7 @@ struct ConclusionCodecTests {
 
     @Test func `a later version is told apart from damage`() throws {
         var bytes = try ConclusionCodec.encode(try conclusion(.unknown(nil)))
-        bytes[0] = 2
+        bytes[0] = 3
         let error = #expect(throws: StoreError.self) { try ConclusionCodec.decode(bytes) }
         #expect(error?.reason == .newer)
         bytes[0] = 0

@@ -79,7 +79,7 @@ struct IdempotencyKeyTests {
         try key.advance(to: "paid", token: first, lease: .seconds(30), now: at(20))
         #expect(key.leaseUntil == at(50))
         #expect(!key.isLapsed(at: at(49)))
-        try key.release(token: first, retention: .seconds(9), now: at(50))
+        try key.release(token: first, policy: KeyPolicy(), now: at(50))
         key.reclaim(lease(second), now: at(51))
         #expect(key.recoveryPoint == .stage("paid"))
     }
@@ -103,7 +103,7 @@ struct IdempotencyKeyTests {
         versions.append(key.version)
         try key.lose(nil, token: second, retention: retention, now: at(52))
         versions.append(key.version)
-        try key.release(token: second, retention: .seconds(1), now: at(53))
+        try key.release(token: second, policy: KeyPolicy(), now: at(53))
         versions.append(key.version)
         key.expire(now: at(54))
         versions.append(key.version)

@@ -84,6 +84,22 @@ final class StoreConnection: IdempotencyStore, @unchecked Sendable {
         }
     }
 
+    func suspended(after id: KeyID?, limit: Int) async throws(StoreError) -> [IdempotencyKey] {
+        try await call("suspended") { records throws(StoreError) in
+            try await records.suspended(after: id, limit: limit)
+        }
+    }
+
+    func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
+        try await call("list") { records throws(StoreError) in try await records.list(query) }
+    }
+
+    /// The gateway has no statements of its own.
+    func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws { throw Self.failure }
+
     func remove(limit: Int) async throws(StoreError) -> Int {
         try await call("remove") { records throws(StoreError) in
             try await records.remove(limit: limit)

@@ -5,7 +5,7 @@ import Synchronization
 package final class FaultyStore: IdempotencyStore {
     /// The calls that can fail.
     package enum Call: Sendable, Hashable, CaseIterable {
-        case insert, find, replace, unfinished, unknown, remove, scrub
+        case insert, find, replace, unfinished, unknown, suspended, list, transact, remove, scrub
     }
 
     /// Where a call fails.
@@ -23,6 +23,7 @@ package final class FaultyStore: IdempotencyStore {
         var isHolding = false
         var isHoldingAnswers = false
         var damaged: Set<KeyID> = []
+        var contentions = 0
         var largestBody = Int.max
         var held: [UnsafeContinuation<Void, Never>] = []
         var watchers: [(count: Int, continuation: UnsafeContinuation<Void, Never>)] = []
@@ -55,6 +56,17 @@ package final class FaultyStore: IdempotencyStore {
 
     /// Has replacements of a record fail as `corrupt`.
     package func damage(_ id: KeyID) { state.withLock { _ = $0.damaged.insert(id) } }
+
+    /// Has that many transactions run and then fail as `contended`.
+    package func contend(_ times: Int) { state.withLock { $0.contentions = times } }
+
+    private func takeContention() -> Bool {
+        state.withLock { state in
+            guard state.contentions > 0 else { return false }
+            state.contentions -= 1
+            return true
+        }
+    }
 
     /// Ends all failures.
     package func mend() {
@@ -150,6 +162,36 @@ package final class FaultyStore: IdempotencyStore {
     ) async throws(StoreError) -> [IdempotencyKey] {
         if await enter(.unknown) != nil { throw Self.error }
         return try await store.unknown(after: id, limit: limit)
+    }
+
+    package func suspended(
+        after id: KeyID?, limit: Int
+    ) async throws(StoreError) -> [IdempotencyKey] {
+        if await enter(.suspended) != nil { throw Self.error }
+        return try await store.suspended(after: id, limit: limit)
+    }
+
+    package func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
+        if await enter(.list) != nil { throw Self.error }
+        return try await store.list(query)
+    }
+
+    package func transact(
+        _ id: KeyID,
+        _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?
+    ) async throws {
+        let fault = await enter(.transact)
+        if fault == .before { throw Self.error }
+        if takeContention() {
+            // The callback has run, and its transaction is undone.
+            try? await store.transact(id) { lookup, sql in
+                _ = try body(lookup, sql)
+                throw Self.error
+            }
+            throw StoreError(.contended, "made to be contended")
+        }
+        try await store.transact(id, body)
+        if fault == .after { throw Self.error }
     }
 
     package func remove(limit: Int) async throws(StoreError) -> Int {

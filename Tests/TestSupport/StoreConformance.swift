@@ -35,6 +35,27 @@ package struct StoreConformance: Sendable {
         Behaviour(name: "unknown records are listed in order, in pages") {
             try await $0.unknown()
         },
+        Behaviour(name: "stages are found as they were recorded, with the request's content") {
+            try await $0.stages()
+        },
+        Behaviour(name: "the stages of a finished record stay, its content goes") {
+            try await $0.finishedStages()
+        },
+        Behaviour(name: "an erased record's stages keep their codes alone") {
+            try await $0.erasedStages()
+        },
+        Behaviour(name: "suspended records with content are listed in order, in pages") {
+            try await $0.suspended()
+        },
+        Behaviour(name: "records are listed by state, route and key, both ways") {
+            try await $0.queries()
+        },
+        Behaviour(name: "a transaction changes its record or nothing") {
+            try await $0.transaction()
+        },
+        Behaviour(name: "of many transactions each sees the last one's record") {
+            try await $0.transactionRace()
+        },
         Behaviour(name: "a finished record becomes a tombstone, then nothing") {
             try await $0.retirement(.finished)
         },
@@ -295,6 +316,170 @@ package struct StoreConformance: Sendable {
         }
     }
 
+    private func staged(_ name: String = "k", content: [UInt8]? = [0, 1, 255]) async throws -> Claim
+    {
+        var request = KeyRequest.sample(name)
+        request.isResumable = true
+        request.content = content
+        guard
+            case .proceed(let claim) = try await service().initializeRequest(
+                request, policy: policy)
+        else { throw Violation(description: "no claim") }
+        return claim
+    }
+
+    private func stages() async throws {
+        let service = service()
+        var claim = try await staged()
+        try expect(try await found().isEqual(to: claim.key), "the content changed")
+        claim = try await service.begin("taxes", of: claim, policy: policy)
+        try expect(try await found().pendingStage == "taxes", "what is pending is lost")
+        claim = try await service.advance(claim, to: "taxes", reply: .sample, policy: policy)
+        claim = try await service.advance(claim, to: "paid", reply: nil, policy: policy)
+        let stored = try await found()
+        try expect(stored.isEqual(to: claim.key), "the stages are others")
+        try expect(
+            stored.stages.map(\.recoveryPoint) == ["taxes", "paid"], "their names are others")
+        try expect(stored.stages[0].reply == .sample, "an answer is another one")
+        _ = try await service.workStage(claim, .suspended(reached: nil), policy: policy)
+        let suspended = try await found()
+        try expect(
+            suspended.isSuspended && suspended.content == [0, 1, 255], "it is not suspended")
+        try expect(suspended.stages == stored.stages, "stages are lost when it is suspended")
+        guard let again = try await service.resume(claim.id, policy: policy) else {
+            throw Violation(description: "it is not resumed")
+        }
+        try expect(again.recoveryPoint == .stage("paid"), "it is resumed somewhere else")
+        try expect(try await found().isEqual(to: again.key), "the resumed record is another one")
+    }
+
+    private func finishedStages() async throws {
+        let service = service()
+        var claim = try await staged()
+        claim = try await service.advance(claim, to: "taxes", reply: .sample, policy: policy)
+        _ = try await service.workStage(
+            claim, .finished(.sample, retention: policy.retention), policy: policy)
+        let stored = try await found()
+        try expect(stored.content == nil, "the content is kept")
+        try expect(stored.stages.map(\.reply) == [.sample], "the stages are lost")
+        clock.advance(by: policy.retention)
+        while try await store.remove(limit: 10) > 0 {}
+        try expect(try await found().stages.isEmpty, "a tombstone has stages")
+    }
+
+    private func erasedStages() async throws {
+        let service = service()
+        var claim = try await staged()
+        claim = try await service.advance(claim, to: "taxes", reply: .sample, policy: policy)
+        _ = try await service.workStage(
+            claim, .finished(.sample, retention: policy.retention), policy: policy)
+        let erased = try await service.erase(claim.id)
+        let stored = try await found()
+        try expect(stored.isEqual(to: erased), "the erased record is another one")
+        try expect(stored.stages.map { $0.reply?.responseBody } == [nil], "a body is left")
+        try expect(
+            stored.stages.map { $0.reply?.responseCode } == [StoredReply.sample.responseCode],
+            "a code is lost")
+    }
+
+    private func suspended() async throws {
+        let service = service()
+        var ids: [KeyID] = []
+        for index in 0..<9 {
+            let claim = try await staged("k\(index)", content: index % 3 == 0 ? nil : [1])
+            guard index % 3 != 2 else { continue }
+            _ = try await service.advance(claim, to: "a", reply: nil, policy: policy)
+            _ = try await service.workStage(claim, .suspended(reached: nil), policy: policy)
+            if index % 3 == 1 { ids.append(claim.id) }
+        }
+        let first = try await store.suspended(after: nil, limit: 2)
+        try expect(first.map(\.id) == Array(ids.prefix(2)), "the first page is wrong")
+        let rest = try await store.suspended(after: first.last?.id, limit: 10)
+        try expect(rest.map(\.id) == Array(ids.dropFirst(2)), "the second page is wrong")
+    }
+
+    private func queries() async throws {
+        var ids: [KeyID] = []
+        for index in 0..<8 {
+            var request = KeyRequest.sample("k\(index % 4)", scope: [UInt8(index)])
+            request.route = index < 4 ? "a" : "b"
+            let key = try await service().create(request, policy: policy)
+            ids.append(key.id)
+            if index == 1 { _ = try await finish(key) }
+            if index == 2 { _ = try await lose(key) }
+            if index == 3 { _ = try await service().release(key.id, force: true, policy: policy) }
+        }
+        try expect(try await all(KeyQuery(limit: 3)) == ids.reversed(), "not the newest first")
+        try expect(
+            try await all(KeyQuery(after: ids[1], limit: 2)) == Array(ids[2...]),
+            "not the oldest first")
+        try expect(
+            try await all(KeyQuery(before: ids[3], limit: 2)) == ids[..<3].reversed(),
+            "not those before")
+        try expect(try await all(KeyQuery(route: "b")) == ids[4...].reversed(), "not by route")
+        try expect(try await all(KeyQuery(idempotencyKey: "k1")) == [ids[5], ids[1]], "not by key")
+        let states: [KeyQuery.State: [KeyID]] = [
+            .finished: [ids[1]], .unknown: [ids[2]], .free: [ids[3]], .expired: [],
+            .locked: [ids[7], ids[6], ids[5], ids[4], ids[0]],
+        ]
+        for (state, expected) in states {
+            try expect(try await all(KeyQuery(state: state, limit: 2)) == expected, "\(state)")
+        }
+        clock.advance(by: policy.retention)
+        try expect(try await all(KeyQuery(state: .expired)) == [ids[3], ids[1]], "expired")
+    }
+
+    /// All pages of a query.
+    private func all(_ query: KeyQuery) async throws -> [KeyID] {
+        var query = query
+        var ids: [KeyID] = []
+        for _ in 0..<100 {
+            let page = try await store.list(query)
+            try expect(page.keys.count <= query.limit, "a page is too long")
+            ids += page.keys.map(\.id)
+            guard let next = page.next else { return ids }
+            if query.after != nil { query.after = next } else { query.before = next }
+        }
+        throw Violation(description: "the pages do not end")
+    }
+
+    private func transaction() async throws {
+        struct Failure: Error {}
+        let claim = try await staged()
+        do {
+            try await store.transact(claim.id) { _, _ in throw Failure() }
+            throw Violation(description: "what was thrown is lost")
+        } catch is Failure {}
+        try expect(try await found().isEqual(to: claim.key), "a failed one changed the record")
+        try await store.transact(claim.id) { _, _ in nil }
+        try expect(try await found().isEqual(to: claim.key), "one that gives nothing changed it")
+        let advanced = try await service().workStage(claim, policy: policy) { _, _ in
+            .reached("taxes", reply: .sample)
+        }
+        try expect(try await found().isEqual(to: advanced.key), "the stage is not stored")
+        try await store.transact(KeyID(at: clock.now)) { lookup, _ in
+            if lookup.key != nil {
+                throw Violation(description: "there is one that was never made")
+            }
+            return nil
+        }
+    }
+
+    private func transactionRace() async throws {
+        let claim = try await staged()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<50 {
+                group.addTask {
+                    _ = try await service().workStage(claim, policy: policy) { _, _ in
+                        .reached("s\(index)")
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        try expect(try await found().stages.count == 50, "one was overwritten")
+    }
+
     private func absence() async throws {
         let key = try await InMemoryStore.record("k", clock)
         try expect(try await store.find(key.identity).key == nil, "an identity was found")
@@ -330,7 +515,9 @@ extension IdempotencyKey {
             && lockToken == other.lockToken && leaseUntil == other.leaseUntil
             && attempts == other.attempts && updatedAt == other.updatedAt
             && expiresAt == other.expiresAt && tombstoneUntil == other.tombstoneUntil
-            && revision == other.revision
+            && revision == other.revision && isResumable == other.isResumable
+            && content == other.content && stages == other.stages
+            && pendingStage == other.pendingStage
     }
 }
 

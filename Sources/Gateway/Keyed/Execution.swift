@@ -221,6 +221,7 @@ extension Execution {
             case .finished(let finished): return (.executed, finished.expiresAt)
             case .released: return (.released, nil)
             case .unknown: return (.unknown, nil)
+            case .suspended: return (.inFlight, nil)
             case .refused, .failed: return (.unsaved, nil)
             }
         } catch let error as ClaimError {

@@ -145,6 +145,10 @@ final class KeyedRequestHandler {
             call.account.keyID = id
             try await call.give(.unreachable(.unreachable), .released, as: .unreachable)
         case .unknown(let reply, let id): try await giveUnknown(reply, id, call)
+        case .suspended(let id, let recoveryPoint):
+            let refusal = Refusal.inFlight(
+                id: id, recoveryPoint: recoveryPoint, retryAfter: .seconds(1))
+            try await refuse(refusal, call)
         case .refused(let refusal): try await refuse(refusal, call)
         case .failed(let error):
             note(error, call)

@@ -33,6 +33,14 @@ extension Log {
                 line.member("kept", isKept)
                 line.member("detail", error.description)
             }
+        case .suspended(let id):
+            write(.warning, "lease over, its work goes on later") {
+                $0.member("key_id", id.description)
+            }
+        case .leftLocked(let id):
+            write(.warning, "claim not given back; its lease ends by itself") {
+                $0.member("key_id", id.description)
+            }
         case .lapsed(let id):
             write(.warning, "lease over, key unknown") { $0.member("key_id", id.description) }
         }
