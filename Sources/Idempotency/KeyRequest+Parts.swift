@@ -11,10 +11,11 @@ extension KeyRequest {
     ///   - requestMethod: The method, or what the program calls the operation.
     ///   - requestPath: What it is done to.
     ///   - requestParams: A JSON object as text. It is compared as text.
-    ///   - body: What else the request says. It is compared byte by byte and not kept.
+    ///   - body: What else the request says. It is compared by its digest and not kept.
+    ///   - isResumable: Whether the work goes in stages and may be taken up again after a crash.
     public init(
         idempotencyKey: String?, scope: String = "", requestMethod: String, requestPath: String,
-        requestParams: String = "{}", body: [UInt8] = []
+        requestParams: String = "{}", body: [UInt8] = [], isResumable: Bool = false
     ) {
         var fingerprint = Fingerprint()
         fingerprint.append(.method, digesting: Array(requestMethod.utf8))
@@ -26,7 +27,7 @@ extension KeyRequest {
                 scope: scope.isEmpty ? [] : SHA256Digest.digest(of: Array(scope.utf8)),
                 idempotencyKey: idempotencyKey ?? randomKey()),
             fingerprint: fingerprint, requestMethod: requestMethod, requestPath: requestPath,
-            requestParams: requestParams)
+            requestParams: requestParams, isResumable: isResumable)
     }
 }
 
