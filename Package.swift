@@ -74,7 +74,7 @@ let package = Package(
         tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry"]),
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
-        tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
+        tests("EndToEndTests", ["CartCompletion", "GatewayCommand", "TestSupport"]),
         tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
@@ -95,6 +95,10 @@ let package = Package(
         fuzzer("HTTP1", ["HTTP"]),
         fuzzer("Journal", ["Idempotency"]),
         fuzzer("Fingerprint", ["Compression", "Crypto", "Gateway", "JSON"]),
+        // Depends on what is offered to other packages, and on nothing else.
+        .executableTarget(
+            name: "CartCompletion", dependencies: ["Idempotency", "IdempotencySQLite"],
+            path: "Examples/CartCompletion", swiftSettings: testSettings),
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON", "Idempotency", "IdempotencySQLite"],
             path: "Tests/Benchmarks",
