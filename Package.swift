@@ -78,7 +78,8 @@ let package = Package(
         tests("AdminTests", ["Admin", "Idempotency", "HTTP", "JSON", "Telemetry", "TestSupport"]),
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
-        tests("EndToEndTests", ["GatewayCommand", "SwiftBackend", "TestSupport"]),
+        tests(
+            "EndToEndTests", ["CartCompletion", "GatewayCommand", "SwiftBackend", "TestSupport"]),
         tests(
             "GatewayCommandTests",
             ["GatewayCommand", "Idempotency", "HTTP", "JSON", "TestSupport"]),
@@ -101,6 +102,10 @@ let package = Package(
         fuzzer("HTTP1", ["HTTP"]),
         fuzzer("Journal", ["Idempotency"]),
         fuzzer("Fingerprint", ["Compression", "Crypto", "Gateway", "JSON"]),
+        // Depends on what is offered to other packages, and on nothing else.
+        .executableTarget(
+            name: "CartCompletion", dependencies: ["Idempotency", "IdempotencySQLite"],
+            path: "Examples/CartCompletion", swiftSettings: testSettings),
         .executableTarget(
             name: "Benchmarks", dependencies: ["JSON", "Idempotency", "IdempotencySQLite"],
             path: "Tests/Benchmarks",

@@ -14,8 +14,10 @@ public protocol ConclusionJournal: Sendable {
     /// Forgets the entries at these positions: they were delivered. Positions at which there is
     /// nothing any more do not matter.
     ///
-    /// - Parameter isErasing: Whether nothing of what was ever discarded may be on the disk when it
-    ///   returns; otherwise some of it may stay there for a while.
+    /// - Parameters:
+    ///   - positions: As `append` or `entries` gave them.
+    ///   - isErasing: Whether nothing of what was ever discarded may be on the disk when it
+    ///     returns; otherwise some of it may stay there for a while.
     func discard(_ positions: Set<UInt64>, isErasing: Bool) async throws(StoreError)
 
     /// Bytes that it holds now.

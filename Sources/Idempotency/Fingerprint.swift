@@ -5,6 +5,7 @@
 public struct Fingerprint: Sendable {
     /// What a digest was taken of.
     public enum Part: Sendable, Hashable {
+        /// A part that every request has, by its name.
         case method, path, query, mediaType, body
         /// A header field by its name, of which the first 255 bytes count.
         case field(String)

@@ -92,7 +92,7 @@ extension IdempotencyKeyService {
     /// past its lease.
     ///
     /// - Throws: When the store failed. What the journal held answers duplicates all the same, and
-    ///   is tried again by ``retryUnsaved()``.
+    ///   is tried again by ``IdempotencyKeyService/retryUnsaved(isLast:)``.
     public func recover(policy: KeyPolicy = KeyPolicy()) async throws(StoreError) {
         try await readJournal()
         await retryUnsaved()

@@ -29,7 +29,10 @@ extension IdempotencyKeyService {
     /// Frees a record, so that the next request executes. Whoever works on it under an older token
     /// changes nothing any more.
     ///
-    /// - Parameter force: Whether a lock that is alive is broken.
+    /// - Parameters:
+    ///   - id: The record's name.
+    ///   - force: Whether a lock that is alive is broken.
+    ///   - policy: Says how long the free record is remembered.
     /// - Throws: ``ClaimError`` if it is finished, gone, or held by somebody alive: nothing was
     ///   changed; or ``StoreError``.
     public func release(

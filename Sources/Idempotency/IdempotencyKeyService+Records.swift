@@ -55,8 +55,11 @@ extension IdempotencyKeyService {
     /// Advances a record to a recovery point, or concludes it with an answer.
     ///
     /// - Parameters:
+    ///   - id: The record's name.
+    ///   - token: The lock's, as `create`, `lock` or `initialize` gave it.
     ///   - point: A stage that is done; `finished`, or nil, with an answer concludes.
     ///   - reply: The answer, or a stage's, which is recorded with it.
+    ///   - policy: Says how long the lease is, and how long the answer is kept.
     /// - Throws: ``ClaimError`` if the token is stale or the record is finished: nothing was
     ///   changed; or ``StoreError``.
     public func update(

@@ -9,7 +9,9 @@ public enum StageResult: Sendable {
 
     /// All is done, with a JSON answer.
     ///
-    /// - Parameter json: The document's text, which is taken as it is.
+    /// - Parameters:
+    ///   - responseCode: The status code.
+    ///   - json: The document's text, which is taken as it is.
     public static func finished(_ responseCode: UInt16, json: String) -> StageResult {
         .finished(StoredReply(responseCode, json: json))
     }

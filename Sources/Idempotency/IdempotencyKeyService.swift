@@ -57,6 +57,7 @@ public final class IdempotencyKeyService: Sendable {
     ///   - journal: Where conclusions are kept while the store does not take them; without one
     ///     they are lost with the process, and their records become unknown.
     ///   - coding: How replies are written into the journal; nil for as they are.
+    ///   - options: Names and limits.
     ///   - now: This process's clock. Records go by the store's, which may be another one.
     public init(
         store: any IdempotencyStore, journal: (any ConclusionJournal)? = nil,
@@ -103,7 +104,7 @@ public final class IdempotencyKeyService: Sendable {
     ///
     /// - Throws: ``StoreError`` if the store did not take it: the conclusion is in the journal, if
     ///   there is one that works, and stays in memory, where duplicates find it, until
-    ///   ``retryUnsaved()`` has stored it. ``ClaimError`` if the claim is no longer valid: nothing
+    ///   ``IdempotencyKeyService/retryUnsaved(isLast:)`` has stored it. ``ClaimError`` if the claim is no longer valid: nothing
     ///   was changed.
     public func workStage(
         _ claim: Claim, _ outcome: Outcome, policy: KeyPolicy

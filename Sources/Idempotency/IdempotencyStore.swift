@@ -43,9 +43,11 @@ public protocol IdempotencyStore: Sendable {
 
     /// Runs statements of the caller's own and changes a record, in one serializable transaction.
     ///
-    /// - Parameter body: Gets the record of that name, and returns what it is to become; nil leaves
-    ///   it alone. It runs synchronously, perhaps on a thread of the store's, perhaps more than
-    ///   once, and what it throws undoes all of it and is thrown on.
+    /// - Parameters:
+    ///   - id: The record's name.
+    ///   - body: Gets the record of that name, and returns what it is to become; nil leaves it
+    ///     alone. It runs synchronously, perhaps on a thread of the store's, perhaps more than
+    ///     once, and what it throws undoes all of it and is thrown on.
     func transact(
         _ id: KeyID,
         _ body: @escaping @Sendable (Lookup, any SQLTransaction) throws -> IdempotencyKey?

@@ -4,7 +4,9 @@ public protocol ReplyCoding: Sendable {
     /// The reply as it is to be written. The same reply need not give the same bytes twice. One
     /// that is written already, because it could not be read, stays as it is.
     ///
-    /// - Parameter id: The record that it belongs to; it can be read back for that one only.
+    /// - Parameters:
+    ///   - reply: As it was given.
+    ///   - id: The record that it belongs to; it can be read back for that one only.
     func encode(_ reply: StoredReply, of id: KeyID) throws(StoreError) -> StoredReply
 
     /// The reply as it was before it was written.

@@ -9,13 +9,16 @@ public typealias StageCommit =
 public struct Stage: Sendable {
     /// The recovery point to which it leads.
     public let name: String
-    let run: @Sendable (IdempotencyKey) async throws -> StageCommit
+    /// What it does outside of the transaction. It returns what is to be committed.
+    public let run: @Sendable (IdempotencyKey) async throws -> StageCommit
 
     /// A stage that calls others first, and then commits what came of it.
     ///
-    /// - Parameter run: Is called outside of the transaction, and perhaps again after a crash: what
-    ///   it calls must tolerate that, by a key of its own for instance. What it returns is run in
-    ///   the transaction.
+    /// - Parameters:
+    ///   - name: The recovery point that is reached when it is done.
+    ///   - run: Is called outside of the transaction, and perhaps again after a crash: what it calls
+    ///     must tolerate that, by a key of its own for instance. What it returns is run in the
+    ///     transaction.
     public init(
         _ name: String, run: @escaping @Sendable (IdempotencyKey) async throws -> StageCommit
     ) {

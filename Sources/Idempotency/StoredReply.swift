@@ -28,7 +28,9 @@ public final class StoredReply: Sendable {
 extension StoredReply {
     /// An answer with a JSON body.
     ///
-    /// - Parameter json: The document's text, which is taken as it is.
+    /// - Parameters:
+    ///   - responseCode: The status code.
+    ///   - json: The document's text, which is taken as it is.
     public convenience init(_ responseCode: UInt16, json: String) {
         self.init(
             responseCode: responseCode,
