@@ -11,6 +11,7 @@ RUN apt-get update && xargs -a .ci/apt-packages apt-get install -y --no-install-
 COPY Package.swift ./
 COPY Sources Sources
 COPY Tests Tests
+COPY Examples Examples
 RUN swift build -c release --static-swift-stdlib --product oncegate
 
 FROM debian:bookworm-slim
