@@ -71,8 +71,7 @@ extension KeyOperations {
         let (point, reply) = document.step(way)
         try document.finish()
         let changed = try await keys.update(
-            key.id, token: token, recoveryPoint: key.isAt(point) ? nil : point,
-            reply: key.isAt(point) ? nil : reply, policy: policy)
+            key.id, token: token, recoveryPoint: point, reply: reply, policy: policy)
         audit(way.rawValue, changed, from: key, call)
         return AdminAnswer(record: changed)
     }
@@ -172,13 +171,5 @@ extension RequestDocument {
             "expected finished, or a stage's name of 1 to 64 letters, digits and _.:-"
                 + (way == .update ? ", or unknown" : ""))
         return nil
-    }
-}
-
-extension IdempotencyKey {
-    /// Whether a stage is what was done last, so that the call repeats one whose answer was lost.
-    fileprivate func isAt(_ point: RecoveryPoint?) -> Bool {
-        guard case .stage? = point else { return false }
-        return isLocked && recoveryPoint == point
     }
 }

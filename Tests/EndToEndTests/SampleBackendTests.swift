@@ -27,6 +27,13 @@ import Testing
     }
 
     @Test(arguments: Language.allCases)
+    func `the configuration beside a sample has no mistakes`(_ language: Language) throws {
+        let path = SampleBackend.directory(of: language) + "/gateway.json"
+        let check = try runOncegate(["check", "--config", path])
+        #expect(check.exit == .code(0), "\(check.errors)")
+    }
+
+    @Test(arguments: Language.allCases)
     func `a cart is completed, and its answer replayed`(_ language: Language) throws {
         try run { site, port in
             let backend = try SampleBackend(language, behind: site.gateway, port: port)

@@ -1,5 +1,6 @@
 import HTTP
 import Idempotency
+import JSON
 import TestSupport
 import Testing
 
@@ -86,6 +87,7 @@ import Testing
         writer.expectProblem("in-flight", reason == .timeout ? 504 : 502, executed: "pending")
         #expect(writer.field("Idempotency-Status") == "in-flight")
         #expect(writer.field("Retry-After") == "1")
+        #expect(try JSON.parse(writer.body[...])["recovery_point"]?.string == "paid")
         #expect(try await bench.state() == "paid")
 
         let retry = try await bench.send(.order())
@@ -228,6 +230,41 @@ import Testing
             #expect(answer.field("Idempotency-Status") == "unknown")
         }
         #expect(upstream.received.count == 1)
+    }
+
+    @Test func `a backend that says that nobody knows is not asked to go on`() async throws {
+        let gate = Gate()
+        var script = ScriptedUpstream.Script.silent()
+        script.gate = gate
+        let upstream = ScriptedUpstream(script)
+        let bench = try bench(upstream)
+        let (writer, task) = bench.begin(.order())
+        await bench.settle()
+        let told = try told(upstream, 0)
+        _ = try await bench.keys.update(
+            told.id, token: told.token, recoveryPoint: .unknown, policy: KeyPolicy())
+        gate.open()
+        try await task.value
+        writer.expectProblem("outcome-unknown", 502, executed: "unknown")
+        try await bench.send(.order()).expectProblem(
+            "outcome-unknown", 502, executed: "unknown")
+        #expect(upstream.received.count == 1)
+    }
+
+    @Test func `what draining cuts is gone on with later`() async throws {
+        var script = ScriptedUpstream.Script(201)
+        script.gate = Gate()
+        let bench = try bench(ScriptedUpstream(script))
+        let (writer, task) = bench.begin(.order())
+        await bench.upstream.arrival(of: 1)
+        await bench.settle()
+        let draining = bench.drain(within: .seconds(30))
+        await bench.settle()
+        bench.timers.advance(by: .seconds(30))
+        #expect(await draining.value == 1)
+        try await task.value
+        writer.expectProblem("in-flight", 502, executed: "pending")
+        #expect(try await bench.state() == "started")
     }
 
     @Test func `a refusal by the backend forgets no stage`() async throws {

@@ -23,39 +23,72 @@ extension Execution {
     /// Concludes an exchange with a backend that has stages of its own.
     func concludeStages(_ received: Received) async {
         switch received {
-        case .answer(let answer):
-            switch await settleStages(answer.stagesOutcome) {
-            case .overtaken: await giveStored(after: answer)
-            case .settled(let status, let expires):
-                let outcome = RequestOutcome(status)
-                noteEnd(outcome, answer.head.status)
-                if downstream.hasBegun {
-                    downstream.account.begin(answer.head.status, outcome)
-                    return await downstream.end(trailers: answer.trailers)
-                }
-                await downstream.give(answer, status, expires: expires, as: outcome)
-            }
-        case .failure(let error):
-            handler.services.noteFailure(error, of: handler.upstream, at: handler.route.upstream)
-            // Nothing was ever sent for this key: it is as free as it was.
-            let isUntouched =
-                error.effect == .none && claim.attempts == 1 && claim.recoveryPoint == .started
-            switch await settleStages(isUntouched ? .released(nil) : .suspended(reached: nil)) {
-            case .overtaken: await giveStored(after: nil)
-            case .settled(.released, _):
-                noteEnd(.unreachable, nil)
-                await downstream.give(
-                    .unreachable(error.reason), .released, as: .unreachable)
-            case .settled(let status, _): await giveSuspended(error, status)
-            }
+        case .answer(let answer): await concludeStages(answer)
+        case .failure(let error): await concludeStages(error)
         }
+    }
+
+    private func concludeStages(_ answer: ReceivedAnswer) async {
+        let (status, expires): (KeyStatus, Timestamp?)
+        switch await settleStages(answer.stagesOutcome) {
+        case .overtaken: return await giveStored(after: answer)
+        case .executed(let end): (status, expires) = (.executed, end)
+        case .suspended: (status, expires) = (.inFlight, nil)
+        case .released: (status, expires) = (.released, nil)
+        case .unsaved: (status, expires) = (.unsaved, nil)
+        case .unknown, .lost: (status, expires) = (.unknown, nil)
+        }
+        let outcome = RequestOutcome(status)
+        noteEnd(outcome, answer.head.status)
+        if downstream.hasBegun {
+            downstream.account.begin(answer.head.status, outcome)
+            return await downstream.end(trailers: answer.trailers)
+        }
+        await downstream.give(answer, status, expires: expires, as: outcome)
+    }
+
+    private func concludeStages(_ error: UpstreamError) async {
+        handler.services.noteFailure(error, of: handler.upstream, at: handler.route.upstream)
+        // Nothing was ever sent for this key: it is as free as it was.
+        let isUntouched =
+            error.effect == .none && claim.attempts == 1 && claim.recoveryPoint == .started
+        switch await settleStages(isUntouched ? .released(nil) : .suspended(reached: nil)) {
+        case .overtaken: await giveStored(after: nil)
+        case .released:
+            await give(.unreachable(error.reason), .released, as: .unreachable)
+        case .unknown:
+            handler.counters.unknowns.increment()
+            let problem = Problem.outcomeUnknown(error.reason, isKeyed: true)
+            await give(problem, .unknown, as: .unknown, at: .unknown)
+        case .suspended(let point):
+            await give(.suspended(error.reason), .inFlight, as: .inFlight, at: point)
+        case .lost, .executed: await give(.suspended(error.reason), .inFlight, as: .inFlight)
+        case .unsaved: await give(.suspended(error.reason), .unsaved, as: .inFlight)
+        }
+    }
+
+    /// Gives a problem instead of an answer, or cuts the answer that was begun.
+    private func give(
+        _ problem: Problem, _ status: KeyStatus, as outcome: RequestOutcome,
+        at point: RecoveryPoint? = nil
+    ) async {
+        noteEnd(outcome, nil)
+        if downstream.hasBegun { return downstream.abort() }
+        await downstream.give(problem, status, as: outcome, at: point)
     }
 
     /// What became of the record at the end of an exchange.
     private enum StagesEnd {
-        case settled(KeyStatus, expires: Timestamp?)
+        case executed(expires: Timestamp)
+        case released
+        case unknown
+        case suspended(RecoveryPoint)
+        /// The store did not take it.
+        case unsaved
         /// The backend ended it before, with an answer.
         case overtaken
+        /// It is somebody else's by now.
+        case lost
     }
 
     private func settleStages(_ outcome: Outcome) async -> StagesEnd {
@@ -63,23 +96,33 @@ extension Execution {
         defer { noteConclusion(since: startedAt) }
         do {
             switch try await handler.services.keys.workStage(
-                claim, outcome, policy: handler.rules.policy)
+                claim, await respecting(outcome), policy: handler.rules.policy)
             {
-            case .finished(let finished): return .settled(.executed, expires: finished.expiresAt)
-            case .released: return .settled(.released, expires: nil)
-            case .unknown: return .settled(.unknown, expires: nil)
-            case .suspended: return .settled(.inFlight, expires: nil)
-            case .refused, .failed: return .settled(.unsaved, expires: nil)
+            case .finished(let finished): return .executed(expires: finished.expiresAt)
+            case .released: return .released
+            case .unknown: return .unknown
+            case .suspended(_, let point): return .suspended(point)
+            case .refused, .failed: return .unsaved
             }
         } catch ClaimError.finished {
             return .overtaken
         } catch let error as ClaimError {
             note("claim lost", error)
-            return .settled(.unknown, expires: nil)
+            return .lost
         } catch {
             note("conclusion not saved", error)
-            return .settled(.unsaved, expires: nil)
+            return .unsaved
         }
+    }
+
+    /// The conclusion, unless the backend has said itself that nobody knows the outcome: then it is
+    /// not gone on with. Where the store does not say, its failure shows in what follows.
+    private func respecting(_ outcome: Outcome) async -> Outcome {
+        guard case .suspended = outcome,
+            let key = try? await handler.services.keys.retrieve(claim.id),
+            key.recoveryPoint == .unknown
+        else { return outcome }
+        return .unknown(key.reply)
     }
 
     /// Gives the answer with which the backend ended its record. Of another one that is on its way
@@ -106,12 +149,6 @@ extension Execution {
         else { return downstream.abort() }
         downstream.account.begin(reply.responseCode, .executed)
         await downstream.end(trailers: answer.trailers)
-    }
-
-    private func giveSuspended(_ error: UpstreamError, _ status: KeyStatus) async {
-        noteEnd(.inFlight, nil)
-        if downstream.hasBegun { return downstream.abort() }
-        await downstream.give(.suspended(error.reason), status, as: .inFlight)
     }
 }
 

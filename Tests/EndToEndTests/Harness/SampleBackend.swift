@@ -25,7 +25,7 @@ final class SampleBackend {
             switch language {
             case .swift: [GatewayProcess.besideTests("SwiftBackend")]
             case .python:
-                ["/usr/bin/env", "python3", Self.root + "/Examples/python-backend/backend.py"]
+                ["/usr/bin/env", "python3", Self.directory(of: language) + "/backend.py"]
             }
         process = try ChildProcess(
             words[0], Array(words.dropFirst()), in: directory,
@@ -61,8 +61,9 @@ final class SampleBackend {
         }
     }
 
-    /// The package's directory.
-    private static let root = #filePath.split(separator: "/").dropLast(4).reduce("") {
-        $0 + "/" + $1
+    /// Where the sample is.
+    static func directory(of language: Language) -> String {
+        let root = #filePath.split(separator: "/").dropLast(4).reduce("") { $0 + "/" + $1 }
+        return root + "/Examples/\(language)-backend"
     }
 }
