@@ -75,7 +75,9 @@ let package = Package(
         tests("CompressionTests", ["Compression", "TestSupport"]),
         tests("CryptoTests", ["Crypto", "TestSupport"]),
         tests("EndToEndTests", ["GatewayCommand", "TestSupport"]),
-        tests("GatewayCommandTests", ["GatewayCommand", "HTTP", "JSON", "TestSupport"]),
+        tests(
+            "GatewayCommandTests",
+            ["GatewayCommand", "Gateway", "Idempotency", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
             [

@@ -152,6 +152,17 @@ import Idempotency
         await end(trailers: answer.trailers)
     }
 
+    /// Gives an answer as it was stored.
+    func give(_ reply: StoredReply, _ status: KeyStatus, expires: Timestamp?) async {
+        guard !isLost else { return }
+        isAnswering = true
+        let call = call
+        await send { () async throws(DownstreamError) in
+            try await call.give(
+                reply, status, as: RequestOutcome(status), expires: expires, isReplay: false)
+        }
+    }
+
     /// Gives a problem document.
     func give(
         _ problem: Problem, _ status: KeyStatus?, as outcome: RequestOutcome,

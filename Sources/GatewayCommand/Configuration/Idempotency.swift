@@ -55,6 +55,8 @@ extension Configuration {
         /// Whether answers go to the client while they are recorded, however short.
         var stream = false
         var storeDown = StoreDown.refuse
+        /// The calls that do the work, one after the other; nil for the one that forwards it.
+        var stages: [Stage]?
 
         static var members: [Member<Idempotency>] {
             [
@@ -82,13 +84,14 @@ extension Configuration {
                 Member("replay_without", \.replayWithout, .list(.fieldName)),
                 Member("stream", \.stream, .flag),
                 Member("store_down", \.storeDown, .word()),
-                .unsupported("stages", except: .null),
+                Member(
+                    "stages", \.stages, .orNull(.list(.object, count: 1...64, onOneLine: false))),
                 .unsupported("backend_stages", except: .off),
             ]
         }
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
-            checkProbe(cursor, &reading)
+            if stages == nil { checkProbe(cursor, &reading) } else { checkStages(cursor, &reading) }
             if case .header(header) = from, let place = cursor.member("from") {
                 reading.tell("is the field of header already; leave it out", at: place)
             }
