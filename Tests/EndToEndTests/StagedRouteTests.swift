@@ -283,6 +283,16 @@ import Testing
     }
 }
 
+extension StagedRouteTests {
+    @Test func `the sample configuration is right`() throws {
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        let check = try runOncegate([
+            "check", "--config", "/\(root)/Examples/staged-cart/gateway.json",
+        ])
+        #expect(check.exit == .code(0), "\(check.errors)")
+    }
+}
+
 /// A gateway's port, for threads that outlive a restart of it.
 private struct Port: Sendable {
     let number: UInt16

@@ -110,6 +110,7 @@ import Testing
         var pauses: [Int] = []
         for second in 0..<400 {
             try await bench.round()
+            while !bench.gateway.completer.underWay.isEmpty { await bench.settle() }
             if bench.upstream.received.count > pauses.count {
                 pauses.append(second - last)
                 last = second

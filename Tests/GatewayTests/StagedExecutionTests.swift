@@ -418,6 +418,34 @@ import Testing
         try await other.send(.cart()).expectProblem("response-not-kept", 410, executed: "yes")
     }
 
+    @Test func `a long last answer streams, and one that is cut is not begun anew`() async throws {
+        let chunk = [UInt8](repeating: 0x78, count: 200 << 10)
+        let upstream = ScriptedUpstream { number in
+            guard number >= 2 else { return .json(200, "{}") }
+            var script = ScriptedUpstream.Script.chunked([chunk, chunk])
+            if number == 2 {
+                script.cut = UpstreamError(.cutShort, effect: .possible, detail: "scripted")
+            }
+            return script
+        }
+        let stages = try Cart.stages { index, stage in
+            guard index == 2 else { return }
+            stage.call.unknown = .retry
+            stage.call.retry = .init(attempts: 3, backoff: .milliseconds(10))
+        }
+        let bench = try Bench(upstream, stages: stages)
+        let (writer, task) = bench.begin(.cart())
+        await upstream.arrival(of: 3)
+        await bench.pass(.seconds(1))
+        try await task.value
+        #expect(writer.status == 200 && writer.wasAborted)
+        #expect(upstream.received.count == 3)
+        try await bench.round()
+        let retry = try await bench.send(.cart())
+        #expect(retry.status == 200 && retry.body.count == 2 * chunk.count)
+        #expect(upstream.received.count == 4)
+    }
+
     @Test func `encoded bodies are looked into`() async throws {
         let upstream = ScriptedUpstream { number in
             guard number == 0 else { return .json(200, "{}") }

@@ -8,7 +8,7 @@ import Testing
     @Test func `the top level holds what it should and nothing else`() {
         let allowed: Set = [
             "Package.swift", "Package.resolved", "Sources", "Tests", "gateway.json", "Dockerfile",
-            "README.md",
+            "README.md", "Examples",
         ]
         let visible = entries(of: ".").filter { !$0.hasPrefix(".") && !$0.contains(".db") }
         #expect(visible.filter { !allowed.contains($0) } == [])

@@ -7,7 +7,8 @@ import Telemetry
 package final class Completer {
     private let routes: [String: StagedRoute]
     private let services: LoopServices
-    private var underWay: Set<KeyID> = []
+    /// The records that are gone on with now.
+    private(set) var underWay: Set<KeyID> = []
     private var last: KeyID?
     private var waits: [KeyID: Wait] = [:]
 

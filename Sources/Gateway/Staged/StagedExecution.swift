@@ -140,7 +140,8 @@ extension StagedExecution {
     }
 
     private func mayRepeat(_ result: Result, _ call: StageCall) -> Bool {
-        guard !isCancelled else { return false }
+        // What the client has of an answer cannot be taken back.
+        guard !isCancelled, client?.downstream.hasBegun != true else { return false }
         switch result {
         case .unsent, .refused: return true
         case .unknown: return call.toleratesRepeats
