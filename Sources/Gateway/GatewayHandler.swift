@@ -126,7 +126,8 @@ package final class GatewayHandler: Handler {
     package func drain(
         within limit: Duration, grace: Duration, cutting others: @escaping () -> Void
     ) async -> Int {
-        await services.work.drain(
+        completer.end()
+        return await services.work.drain(
             within: limit, grace: grace, services.timers, cutting: others)
     }
 

@@ -143,10 +143,24 @@ import Testing
     }
 
     @Test func `nothing is begun when the process is about to end`() async throws {
-        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0))
-        #expect(await bench.drain(within: .seconds(1)).value == 0)
+        let gate = Gate()
+        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) { _ in
+            var script = ScriptedUpstream.Script.json(200, "{}")
+            script.gate = gate
+            return script
+        }
+        let (last, task) = bench.begin(.cart(key: "k-9"))
+        await bench.upstream.arrival(of: 1)
+        let drain = bench.drain(within: .seconds(30))
+        await bench.settle()
         try await bench.round()
-        #expect(bench.upstream.received.isEmpty)
+        #expect(bench.upstream.received.count == 1)
+        gate.open()
+        try await task.value
+        #expect(last.status == 200)
+        #expect(await drain.value == 0)
+        try await bench.round()
+        #expect(bench.upstream.received.count == 3)
     }
 
     @Test func `a spooled body is stored with the request`() async throws {

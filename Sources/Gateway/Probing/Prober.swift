@@ -81,7 +81,8 @@ package final class Prober {
         guard let rules = rules(for: key) else { return }
         ledger.withSchedule { schedule in
             _ = schedule.discover(
-                key.id, spacing: rules.spacing, attempts: rules.attempts, now: now)
+                key.id, claim: key.attempts, spacing: rules.spacing, attempts: rules.attempts,
+                now: now)
         }
     }
 
@@ -107,10 +108,11 @@ package final class Prober {
 extension Prober {
     /// Asks for a record that was taken; whether it is not unknown any more.
     private func probe(_ id: KeyID) async -> Bool {
+        let claim = ledger.withSchedule { $0.claim(of: id) } ?? 0
         do {
             let key = try await services.keys.retrieve(id)
             guard let key, let probe = self.rules(for: key), let index = routes[key.route],
-                let rules = table.routes[index].keys
+                let rules = table.routes[index].keys, key.attempts == claim
             else {
                 ledger.withSchedule { $0.forget(id) }
                 return true
@@ -118,11 +120,13 @@ extension Prober {
             let answer = await ask(about: key, probe, rules)
             services.metrics.probes.count(answer.finding)
             let now = services.timers.now
-            let ruling = ledger.withSchedule { $0.end(id, answer.finding, now: now) }
+            let ruling = ledger.withSchedule {
+                $0.end(id, claim: claim, answer.finding, now: now)
+            }
             return try await settle(key, ruling, answer.reply, rules)
         } catch {
             let now = services.timers.now
-            _ = ledger.withSchedule { $0.end(id, .inconclusive, now: now) }
+            _ = ledger.withSchedule { $0.end(id, claim: claim, .inconclusive, now: now) }
             services.log.write(.warning, "probe failed") { line in
                 line.member("key_id", id.description)
                 line.member("detail", "\(error)")

@@ -11,6 +11,7 @@ package final class Completer {
     private(set) var underWay: Set<KeyID> = []
     private var last: KeyID?
     private var waits: [KeyID: Wait] = [:]
+    private var hasEnded = false
 
     /// When a record is tried again that could not be ended.
     private struct Wait {
@@ -40,7 +41,7 @@ package final class Completer {
     package func round() async throws(StoreError) {
         guard !routes.isEmpty else { return }
         for _ in 0..<(Self.round / Self.page) {
-            guard underWay.count < Self.concurrency, !services.work.isOver else { return }
+            guard underWay.count < Self.concurrency, !hasEnded else { return }
             let page = try await services.keys.suspended(after: last, limit: Self.page)
             for key in page {
                 guard underWay.count < Self.concurrency else { return }
@@ -60,13 +61,16 @@ package final class Completer {
         take(key)
     }
 
+    /// Takes nothing up any more, because the process is about to end.
+    func end() { hasEnded = true }
+
     private func isDue(_ id: KeyID) -> Bool {
         guard !underWay.contains(id) else { return false }
         return waits[id].map { $0.until <= services.timers.now } ?? true
     }
 
     private func take(_ key: IdempotencyKey) {
-        guard let staged = routes[key.route], !services.work.isOver else { return }
+        guard let staged = routes[key.route], !hasEnded else { return }
         guard staged.fits(key) else { return staged.noteMisfit(key) }
         underWay.insert(key.id)
         services.start {
