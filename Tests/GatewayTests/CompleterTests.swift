@@ -89,13 +89,12 @@ import Testing
             script.gate = gate
             return script
         }
-        try await bench.round()
-        try await bench.round()
-        #expect(bench.upstream.received.count == Completer.concurrency)
+        for _ in 0..<2 { try await bench.gateway.completer.round() }
+        await bench.upstream.arrival(of: 16)
+        for _ in 0..<10 { await bench.settle() }
+        #expect(bench.upstream.received.count == 16)
         gate.open()
-        await bench.settle()
-        try await bench.round()
-        try await bench.round()
+        for _ in 0..<3 { try await bench.round() }
         #expect(bench.upstream.received.count == 60)
     }
 
@@ -110,7 +109,6 @@ import Testing
         var pauses: [Int] = []
         for second in 0..<400 {
             try await bench.round()
-            while !bench.gateway.completer.underWay.isEmpty { await bench.settle() }
             if bench.upstream.received.count > pauses.count {
                 pauses.append(second - last)
                 last = second
@@ -152,7 +150,7 @@ import Testing
         let (last, task) = bench.begin(.cart(key: "k-9"))
         await bench.upstream.arrival(of: 1)
         let drain = bench.drain(within: .seconds(30))
-        await bench.settle()
+        try await bench.until { bench.timers.pending >= 2 }
         try await bench.round()
         #expect(bench.upstream.received.count == 1)
         gate.open()

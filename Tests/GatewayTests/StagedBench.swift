@@ -98,17 +98,38 @@ extension Bench {
         }
     }
 
-    /// Lets time pass for the pauses of retries, and what waits for it go on.
+    /// Lets everything run until something is so, which it soon is.
+    func until(
+        _ what: String = "it is done", _ isSo: () async throws -> Bool,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        for _ in 0..<2000 {
+            if try await isSo() { return }
+            await settle()
+        }
+        Issue.record("in vain: \(what)", sourceLocation: sourceLocation)
+    }
+
+    /// Lets time pass, and what waits for it go on.
     func pass(_ duration: Duration) async {
         timers.advance(by: duration)
         clock.advance(by: duration)
         await settle()
     }
 
-    /// Looks for suspended work, as the gateway does every second.
+    /// Lets time pass bit by bit until a client has its answer.
+    func answered(_ writer: RecordingResponseWriter) async throws {
+        try await until("an answer") {
+            if writer.isComplete || writer.wasAborted { return true }
+            timers.advance(by: .milliseconds(100))
+            return false
+        }
+    }
+
+    /// Looks for suspended work, as the gateway does every second, and has it worked on to its end.
     func round() async throws {
         try await gateway.completer.round()
-        await settle()
+        try await until("suspended work ends") { gateway.completer.underWay.isEmpty }
     }
 
     /// Lets the leases of owners that are gone run out.

@@ -166,9 +166,9 @@ import Testing
         let (writer, task) = bench.begin(.cart())
         let (joining, joined) = bench.begin(.cart())
         await upstream.arrival(of: 2)
-        await bench.settle()
+        try await bench.until { bench.counts(#"oncegate_waits_total{route="orders"} 1"#) }
         #expect(!writer.hasBegun && upstream.received.count == 2)
-        await bench.pass(.milliseconds(1250))
+        try await bench.answered(writer)
         try await task.value
         writer.expectProblem("upstream-unreachable", 504, executed: "pending")
         #expect(writer.field("Idempotency-Status") == "in-flight")
@@ -209,7 +209,7 @@ import Testing
         let bench = try Bench(.init(.init(503, body: "busy")), stages: stages)
         let (writer, task) = bench.begin(.cart())
         await bench.upstream.arrival(of: 1)
-        await bench.pass(.seconds(1))
+        try await bench.answered(writer)
         try await task.value
         #expect(writer.status == 503 && writer.text == "busy")
         #expect(writer.field("Idempotency-Status") == "released")
@@ -278,8 +278,7 @@ import Testing
         await upstream.arrival(of: 2)
         await bench.settle()
         #expect(try await bench.record()?.pendingStage == nil)
-        await bench.pass(.seconds(1))
-        await bench.pass(.seconds(1))
+        try await bench.answered(writer)
         try await task.value
         writer.expectProblem("upstream-unreachable", 504, executed: "pending")
         #expect(try await bench.state() == "taxed")
@@ -303,7 +302,7 @@ import Testing
         let bench = try Bench(upstream, stages: stages)
         let (writer, task) = bench.begin(.cart())
         await upstream.arrival(of: 1)
-        await bench.pass(.seconds(1))
+        try await bench.answered(writer)
         try await task.value
         writer.expectProblem("upstream-unreachable", 503, executed: "pending")
         #expect(try await bench.state() == "started")
@@ -331,7 +330,7 @@ import Testing
         let bench = try Bench(.init(.json(200, "{}")), stages: try Cart.stages())
         bench.store.breakDown([.replace])
         let (writer, task) = bench.begin(.cart())
-        for _ in 0..<6 { await bench.pass(.seconds(1)) }
+        try await bench.answered(writer)
         try await task.value
         writer.expectProblem("store-unavailable", 503, executed: "pending")
         #expect(bench.upstream.received.isEmpty)
@@ -350,7 +349,7 @@ import Testing
         for _ in 0..<position { bench.store.fail(.replace, nil) }
         bench.store.fail(.replace, fault)
         let (writer, task) = bench.begin(.cart())
-        for _ in 0..<8 { await bench.pass(.seconds(1)) }
+        try await bench.answered(writer)
         try await task.value
         #expect(writer.status == 200)
         #expect(bench.sent == ["POST /carts/c1/taxes", "POST /payments", "POST /orders"])
@@ -371,7 +370,7 @@ import Testing
         await upstream.arrival(of: 1)
         bench.store.breakDown([.replace])
         gate.open()
-        for _ in 0..<8 { await bench.pass(.seconds(1)) }
+        try await bench.answered(writer)
         try await task.value
         writer.expectProblem("store-unavailable", 503, executed: "pending")
         bench.store.mend()
@@ -436,7 +435,7 @@ import Testing
         let bench = try Bench(upstream, stages: stages)
         let (writer, task) = bench.begin(.cart())
         await upstream.arrival(of: 3)
-        await bench.pass(.seconds(1))
+        try await bench.answered(writer)
         try await task.value
         #expect(writer.status == 200 && writer.wasAborted)
         #expect(upstream.received.count == 3)
@@ -482,8 +481,7 @@ import Testing
         late.expectProblem("in-flight", 504, executed: "pending")
         #expect(late.text.contains(#""recovery_point":"taxed""#))
         gate.open()
-        await bench.settle()
-        #expect(try await bench.state() == "finished")
+        try await bench.until { try await bench.state() == "finished" }
         #expect(try await bench.send(.cart()).status == 200)
         #expect(upstream.received.count == 3)
     }
@@ -499,7 +497,7 @@ import Testing
         let (writer, task) = bench.begin(.cart())
         await upstream.arrival(of: 2)
         let drain = bench.drain(within: .seconds(1))
-        await bench.settle()
+        try await bench.until { bench.timers.pending >= 2 }
         await bench.pass(.seconds(1))
         #expect(await drain.value == 1)
         try await task.value
@@ -518,7 +516,7 @@ import Testing
         let (writer, task) = bench.begin(.cart())
         await upstream.arrival(of: 2)
         let drain = bench.drain(within: .seconds(1))
-        await bench.settle()
+        try await bench.until { bench.timers.pending >= 3 }
         await bench.pass(.seconds(1))
         #expect(await drain.value == 1)
         try await task.value

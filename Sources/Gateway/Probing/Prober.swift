@@ -20,7 +20,8 @@ package final class Prober {
     /// The positions of the routes that probe, by their names.
     private let routes: [String: Int]
     private var last: KeyID?
-    private var underWay = 0
+    /// Probes that are under way.
+    private(set) var underWay = 0
 
     /// Probes under way on one loop that no client asked for.
     static let concurrency = 16
