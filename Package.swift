@@ -82,7 +82,7 @@ let package = Package(
             "EndToEndTests", ["CartCompletion", "GatewayCommand", "SwiftBackend", "TestSupport"]),
         tests(
             "GatewayCommandTests",
-            ["GatewayCommand", "Idempotency", "HTTP", "JSON", "TestSupport"]),
+            ["GatewayCommand", "Gateway", "Idempotency", "HTTP", "JSON", "TestSupport"]),
         tests(
             "GatewayTests",
             [

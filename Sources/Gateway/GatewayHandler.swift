@@ -13,6 +13,8 @@ package final class GatewayHandler: Handler {
 
     /// Settles unknown outcomes. One loop's is to be given a ``Prober/round()`` every second.
     package let prober: Prober
+    /// Goes on with stages. One loop's is to be given a ``Completer/round()`` every second.
+    package let completer: Completer
 
     private enum Way {
         case plain
@@ -49,7 +51,14 @@ package final class GatewayHandler: Handler {
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
                 services)
         }
-        prober = Prober(table, through: clients, services, ledger)
+        var staged: [String: StagedRoute] = [:]
+        for (index, route) in table.routes.enumerated() {
+            staged[route.name] = StagedRoute(
+                route, in: table, through: clients, metrics.keys[index], services)
+        }
+        completer = Completer(staged, services)
+        prober = Prober(
+            table, through: clients, services, ledger, staged: staged, completer)
         services.prober = prober
         self.table = table
         self.services = services
@@ -65,7 +74,8 @@ package final class GatewayHandler: Handler {
             return .keyed(
                 KeyedRequestHandler(
                     route, rules, to: table.upstreams[route.upstream],
-                    through: clients[route.upstream], counters, relay: relays[index], services))
+                    through: clients[route.upstream], counters, relay: relays[index], services,
+                    staged: staged[route.name]))
         }
     }
 
@@ -116,7 +126,8 @@ package final class GatewayHandler: Handler {
     package func drain(
         within limit: Duration, grace: Duration, cutting others: @escaping () -> Void
     ) async -> Int {
-        await services.work.drain(
+        completer.end()
+        return await services.work.drain(
             within: limit, grace: grace, services.timers, cutting: others)
     }
 

@@ -11,6 +11,11 @@ package final class GatewayMetrics: Sendable {
         let conflicts: Counter
         let mismatches: Counter
         let unknowns: Counter
+        /// Calls of stages that were done, of those that took them back, and how often the work of
+        /// a record was gone on with; of routes without stages always 0.
+        let stages: Counter
+        let compensations: Counter
+        let resumptions: Counter
         /// By decision; none where keys are enforced.
         let shadow: [Counter]
     }
@@ -151,6 +156,9 @@ extension GatewayMetrics.KeyCounters {
         conflicts = counter("conflicts", "Requests that were refused because one was in flight.")
         mismatches = counter("mismatches", "Keys that came with another request.")
         unknowns = counter("unknowns", "Requests whose outcome nobody knows.")
+        stages = counter("stages", "Stages that were done.")
+        compensations = counter("compensations", "Stages that were taken back.")
+        resumptions = counter("resumptions", "Suspended keys that were gone on with.")
         shadow = (isShadow ? ShadowDecision.allCases : []).map { decision in
             metrics.counter(
                 "oncegate_shadow_total",
@@ -177,7 +185,8 @@ extension RequestOutcome {
         case .unreachable: 10
         case .storeUnavailable: 11
         case .abandoned: 12
-        case .detached: 13
+        case .suspended: 13
+        case .detached: 14
         }
     }
 }

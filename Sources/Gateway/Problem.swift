@@ -15,6 +15,7 @@ struct Problem {
         case upstreamUnreachable = "upstream-unreachable"
         case outcomeUnknown = "outcome-unknown"
         case storeUnavailable = "store-unavailable"
+        case stageFailed = "stage-failed"
         case noRoute = "no-route"
         case badRequest = "bad-request"
     }
@@ -98,6 +99,7 @@ extension Problem.Name {
         case .upstreamUnreachable: "Upstream unreachable"
         case .outcomeUnknown: "Outcome unknown"
         case .storeUnavailable: "Key store unavailable"
+        case .stageFailed: "Stage failed"
         case .noRoute: "No route"
         case .badRequest: "Bad request"
         }

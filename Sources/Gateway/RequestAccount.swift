@@ -21,6 +21,8 @@ enum RequestOutcome: String, CaseIterable {
     case storeUnavailable = "store-unavailable"
     /// The client went away before anything was decided.
     case abandoned
+    /// Its stages are not done yet and go on later.
+    case suspended
     /// The client hung up, or was told to come back (504), while its request is being executed.
     case detached
 }
@@ -40,6 +42,8 @@ final class RequestAccount {
     var keyID: KeyID?
     /// How often the key was claimed.
     var attempts: Int?
+    /// How far its stages have come; nil where there are none.
+    var recoveryPoint: RecoveryPoint?
     /// Nanoseconds that were spent waiting for the store, and for the upstream.
     var storeTime: UInt64 = 0
     var upstreamTime: UInt64 = 0
@@ -77,6 +81,7 @@ extension RequestAccount {
             if let shadow { line.member("shadow", shadow.rawValue) }
             if let keyID { line.member("key_id", keyID.description) }
             if let attempts { line.member("attempts", attempts) }
+            if let recoveryPoint { line.member("recovery_point", recoveryPoint.description) }
             line.member("total_ms", milliseconds(totalTime), decimals: 3)
             line.member("store_ms", milliseconds(storeTime), decimals: 3)
             line.member("upstream_ms", milliseconds(upstreamTime), decimals: 3)

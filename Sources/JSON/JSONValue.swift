@@ -18,6 +18,13 @@ package struct JSONValue: Sendable {
         /// Where the name's quote stands, in bytes from the start of the text.
         package let nameOffset: Int
         package let value: JSONValue
+
+        /// A member from its parts.
+        package init(name: String, nameOffset: Int = 0, value: JSONValue) {
+            self.name = name
+            self.nameOffset = nameOffset
+            self.value = value
+        }
     }
 
     package let kind: Kind

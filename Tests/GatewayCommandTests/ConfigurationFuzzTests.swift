@@ -69,6 +69,14 @@ extension ConfigurationFuzzTests {
                     "fingerprint": { "headers": ["X-A"], "body": ["/a/b"], "ignore": ["/a~1b"] },
                     "unknown": "probe",
                     "probe": { "path": "/c/{params.id}?k={key}", "headers": { "X": "y" } } } },
+                { "path": "/carts/{id}", "upstream": "b",
+                  "idempotency": { "scope": "shared", "stages": [
+                    { "recovery_point": "a", "path": "/{id}/{query.q}", "upstream": "api",
+                      "headers": { "X": "{field.X} {{" }, "body": { "b": ["{body/b~1}", 1.0] },
+                      "unknown": "probe", "probe": { "path": "/{params.id}" },
+                      "retry": {}, "compensate": { "path": "/{stages.a.body/x}" } },
+                    { "recovery_point": "finished", "path": "/{stages.a.status}",
+                      "body": "original" } ] } },
                 { "path": "/**", "upstream": "b", "methods": ["GET"] } ] }
             """
         return Configuration.read(Array(text.utf8), environment).effective ?? []

@@ -490,7 +490,7 @@ private func messages(_ text: String) -> [String] {
             "answer_within: expected a duration from \"10ms\" to \"24h\", found \"0s\""
         ),
         ("\"stream\": 1", "stream: expected true or false, found 1"),
-        ("\"stages\": []", "stages: not supported by this version; leave it out, or null"),
+        ("\"stages\": []", "stages: expected at least one element, found 0"),
         (
             "\"backend_stages\": 1",
             "backend_stages: expected true or false, found 1"

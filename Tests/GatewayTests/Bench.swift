@@ -22,6 +22,8 @@ import Testing
     let gateway: GatewayHandler
     let keys: IdempotencyKeyService
     let log: Log
+    /// Another gateway on the same store, kept alive as long as this one.
+    var foreign: Bench?
 
     /// - Parameters:
     ///   - keys: How the route treats keys; nil for a plain route.

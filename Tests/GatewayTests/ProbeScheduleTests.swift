@@ -88,6 +88,21 @@ import Testing
         #expect(!schedule.take(atWishOfClient: id, now: spacing + 10 * second - 1))
     }
 
+    @Test func `what is said of one claim does not count for the next`() {
+        let schedule = schedule()
+        _ = schedule.takeDue(now: spacing, limit: 9)
+        #expect(schedule.end(id, .absent, now: spacing) == .hold)
+        // An operator freed it; it was claimed again, and its outcome is unknown again.
+        let now = 3 * spacing
+        #expect(schedule.discover(id, claim: 2, spacing: .seconds(10), attempts: 9, now: now))
+        #expect(schedule.takeDue(now: now + spacing - 1, limit: 9).isEmpty)
+        #expect(schedule.takeDue(now: now + spacing, limit: 9) == [id])
+        #expect(schedule.end(id, claim: 1, .absent, now: now + spacing) == .hold)
+        #expect(schedule.end(id, claim: 2, .absent, now: now + spacing) == .hold)
+        #expect(schedule.takeDue(now: now + 2 * spacing, limit: 9) == [id])
+        #expect(schedule.end(id, claim: 2, .absent, now: now + 2 * spacing) == .release)
+    }
+
     @Test func `no more records are followed than the limit`() {
         let schedule = Schedule()
         for index in 0..<ProbeSchedule.limit {
@@ -105,8 +120,10 @@ private final class Schedule {
 
     var count: Int { schedule.count }
 
-    func discover(_ id: KeyID, spacing: Duration, attempts: Int) -> Bool {
-        schedule.discover(id, spacing: spacing, attempts: attempts, now: 0)
+    func discover(
+        _ id: KeyID, claim: Int = 1, spacing: Duration, attempts: Int, now: UInt64 = 0
+    ) -> Bool {
+        schedule.discover(id, claim: claim, spacing: spacing, attempts: attempts, now: now)
     }
 
     func takeDue(now: UInt64, limit: Int) -> [KeyID] { schedule.takeDue(now: now, limit: limit) }
@@ -115,7 +132,9 @@ private final class Schedule {
         schedule.take(atWishOfClient: id, now: now)
     }
 
-    func end(_ id: KeyID, _ finding: ProbeSchedule.Finding, now: UInt64) -> ProbeSchedule.Ruling {
-        schedule.end(id, finding, now: now)
+    func end(
+        _ id: KeyID, claim: Int = 1, _ finding: ProbeSchedule.Finding, now: UInt64
+    ) -> ProbeSchedule.Ruling {
+        schedule.end(id, claim: claim, finding, now: now)
     }
 }

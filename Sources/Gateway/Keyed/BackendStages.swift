@@ -142,7 +142,7 @@ extension Execution {
         }
         noteEnd(.executed, reply.responseCode)
         guard downstream.hasBegun else {
-            return await downstream.give(reply, expires: key?.expiresAt, as: .executed)
+            return await downstream.give(reply, .executed, expires: key?.expiresAt)
         }
         guard let answer, answer.head.status == reply.responseCode, answer.body != nil,
             answer.body == reply.responseBody

@@ -1,4 +1,5 @@
 import HTTP
+import Idempotency
 
 /// A request's idempotency key, as the client means it.
 struct ClientKey {
@@ -23,13 +24,7 @@ struct ClientKey {
             fieldValue = value
             return
         }
-        var quoted = [UInt8(ascii: "\"")]
-        for byte in value {
-            if isEscapable(byte) { quoted.append(UInt8(ascii: "\\")) }
-            quoted.append(byte)
-        }
-        quoted.append(UInt8(ascii: "\""))
-        fieldValue = quoted[...]
+        fieldValue = quoted(value)
     }
 
     private init(raw: ArraySlice<UInt8>) {
@@ -40,6 +35,17 @@ struct ClientKey {
     private init(unquoted: [UInt8], from quoted: ArraySlice<UInt8>) {
         bytes = unquoted[...]
         fieldValue = unquoted.allSatisfy(isRawKeyByte) ? unquoted[...] : quoted
+    }
+
+    /// The key of a record; nil where no client can have sent it.
+    init?(of record: IdempotencyKey) {
+        self.init(derived: Array(record.identity.idempotencyKey.utf8)[...])
+    }
+
+    /// As a field value, the key of one step of the work: `<key>:<recovery point>`.
+    func fieldValue(at point: String) -> ArraySlice<UInt8> {
+        let value = bytes + [UInt8(ascii: ":")] + point.utf8
+        return value.allSatisfy(isRawKeyByte) ? value : quoted(value)
     }
 
     /// What a request's fields say of its key.
@@ -96,6 +102,17 @@ struct ClientKey {
 
     private static let maximumLength = 255
     private static let tooLong = "it is longer than 255 bytes"
+}
+
+/// A String of RFC 9651.
+private func quoted(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var quoted = [UInt8(ascii: "\"")]
+    for byte in value {
+        if isEscapable(byte) { quoted.append(UInt8(ascii: "\\")) }
+        quoted.append(byte)
+    }
+    quoted.append(UInt8(ascii: "\""))
+    return quoted[...]
 }
 
 private func isVisible(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F }

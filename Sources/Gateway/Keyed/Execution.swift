@@ -7,23 +7,25 @@ import Telemetry
 ///
 /// It never throws. Whatever happens, and whether the client is still there, it ends in one
 /// conclusion.
-final class Execution: Concluding {
-    /// The client's side.
-    let downstream: StreamedAnswer
+final class Execution: ClaimedWork {
+    private let client: AttachedClient
     let claim: Claim
     private let call: KeyedCall
     let handler: KeyedRequestHandler
     private var exchange: (any UpstreamExchange)?
     private var isCancelled = false
-    private var isDetached = false
-    private var isConcluded = false
 
-    init(_ claim: Claim, _ call: KeyedCall, _ handler: KeyedRequestHandler) {
+    init(
+        _ claim: Claim, _ call: KeyedCall, _ client: AttachedClient, _ handler: KeyedRequestHandler
+    ) {
         self.claim = claim
         self.call = call
         self.handler = handler
-        downstream = StreamedAnswer(call)
+        self.client = client
     }
+
+    /// The client's side.
+    var downstream: StreamedAnswer { client.downstream }
 
     /// Does the work. Whoever starts it has put it among the ongoing work.
     func run() async {
@@ -48,20 +50,9 @@ final class Execution: Concluding {
         exchange?.cancel()
     }
 
-    /// Lets go of a client that was there too long or hung up, if there is a place for a transfer
-    /// without one. The transfer goes on either way.
-    func detach(_ reason: StreamedAnswer.End) {
-        guard !isConcluded, downstream.ended == nil, reason == .gone || downstream.mayBeLate,
-            handler.services.detached.enter()
-        else { return }
-        isDetached = true
-        downstream.detach(reason)
-    }
-
     private func finish() {
         handler.services.work.end(self)
-        downstream.finish()
-        if isDetached { handler.services.detached.leave() }
+        client.finish()
     }
 
     /// What came back.
@@ -93,58 +84,12 @@ final class Execution: Concluding {
             call.body.startUpload(to: exchange, handler.services)
             call.releaseBody()
             if isCancelled { exchange.cancel() }
-            return .answer(try await receive(from: exchange))
+            let intake = AnswerIntake(rules: handler.rules, downstream: downstream)
+            return .answer(try await intake.answer(of: exchange))
         } catch {
             return .failure(error)
         }
     }
-
-    /// Takes the answer in, and passes a long one on while it comes.
-    private func receive(
-        from exchange: any UpstreamExchange
-    ) async throws(UpstreamError) -> ReceivedAnswer {
-        let head = try await finalHead(of: exchange)
-        do throws(UpstreamError) {
-            var answer = ReceivedAnswer(head, handler.rules)
-            var body = RecordedBody(limit: handler.rules.responseLimit, head.framing)
-            let heldLimit = handler.rules.streams ? 0 : min(body.limit, Self.heldLimit)
-            if heldLimit == 0 || head.framing.isLonger(than: heldLimit) {
-                await downstream.begin(answer)
-            }
-            while let chunk = try await exchange.read() {
-                if !downstream.hasBegun, body.count + chunk.count > heldLimit {
-                    await downstream.begin(answer)
-                    await downstream.pass(body.bytes[...])
-                }
-                if downstream.hasBegun { await downstream.pass(chunk) }
-                body.append(chunk)
-            }
-            answer.body = body.kept
-            answer.trailers = ResponseForwarding.trailers(exchange.trailers)
-            ResponseForwarding.removeKeyLines(from: &answer.trailers)
-            return answer
-        } catch {
-            // The upstream has answered, so it has acted, whatever the client says of its bytes.
-            throw UpstreamError(error.reason, effect: .possible, detail: error.detail)
-        }
-    }
-
-    private func finalHead(
-        of exchange: any UpstreamExchange
-    ) async throws(UpstreamError) -> ResponseHead {
-        var head = try await exchange.head()
-        while head.isInterim {
-            if var interim = try ResponseForwarding.interim(head) {
-                ResponseForwarding.removeKeyLines(from: &interim.fields)
-                await downstream.pass(interim: interim)
-            }
-            head = try await exchange.head()
-        }
-        return head
-    }
-
-    /// Answers up to this long are whole before the client sees a byte of them.
-    private static let heldLimit = 256 << 10
 }
 
 extension Execution {
@@ -152,13 +97,8 @@ extension Execution {
         let ending = outcome(of: answer)
         if case .unknown = ending { handler.counters.unknowns.increment() }
         let (status, expires) = await settle(ending)
-        let outcome = RequestOutcome(status)
-        noteEnd(outcome, answer.head.status)
-        if downstream.hasBegun {
-            downstream.account.begin(answer.head.status, outcome)
-            return await downstream.end(trailers: answer.trailers)
-        }
-        await downstream.give(answer, status, expires: expires, as: outcome)
+        noteEnd(RequestOutcome(status), answer.head.status)
+        await client.deliver(answer, status, expires: expires)
     }
 
     private func conclude(_ error: UpstreamError) async {
@@ -184,13 +124,7 @@ extension Execution {
 
     /// Says how a transfer ended whose client's line was written before.
     func noteEnd(_ outcome: RequestOutcome, _ status: UInt16?) {
-        guard isDetached else { return }
-        handler.services.log.write(.info, "a detached transfer ended") { line in
-            line.member("key_id", claim.id.description)
-            line.member("route", handler.route.name)
-            line.member("outcome", outcome.rawValue)
-            line.member("status", status.map { Int($0) })
-        }
+        client.noteEnd(of: claim.id, route: handler.route.name, outcome, status)
     }
 
     /// Whether an earlier attempt at this key may have been executed: then nothing that comes of
@@ -204,45 +138,20 @@ extension Execution {
         return answer.outcome
     }
 
-    /// Makes the conclusion durable. If that fails, the answer goes out all the same, as unsaved.
-    ///
-    /// A claim that is no longer valid changes nothing: its lease was over and somebody else
-    /// decided. The answer is the upstream's and goes out, but the key does not vouch for it, so
-    /// it is called unknown.
     private func settle(_ outcome: Outcome) async -> (KeyStatus, expires: Timestamp?) {
         let startedAt = handler.services.timers.now
         defer { noteConclusion(since: startedAt) }
-        do {
-            let settlement = try await handler.services.keys.workStage(
-                claim, outcome, policy: handler.rules.policy)
-            switch settlement {
-            case .finished(let finished): return (.executed, finished.expiresAt)
-            case .released: return (.released, nil)
-            case .unknown: return (.unknown, nil)
-            case .suspended: return (.inFlight, nil)
-            case .refused, .failed: return (.unsaved, nil)
-            }
-        } catch let error as ClaimError {
-            note("claim lost", error)
-            return (.unknown, nil)
-        } catch {
-            note("conclusion not saved", error)
-            return (.unsaved, nil)
-        }
+        return await handler.conclusions.settle(claim, outcome)
     }
 
     /// Notes that the work is concluded, and how long that took.
     func noteConclusion(since startedAt: UInt64) {
-        isConcluded = true
+        client.isConcluded = true
         downstream.account.storeTime += handler.services.timers.now - startedAt
     }
 
     func note(_ message: String, _ error: any Error) {
-        handler.services.log.write(.error, message) { line in
-            line.member("key_id", claim.id.description)
-            line.member("route", handler.route.name)
-            line.member("detail", "\(error)")
-        }
+        handler.conclusions.note(message, error, claim)
     }
 }
 
@@ -257,12 +166,5 @@ extension RequestOutcome {
         case .replayed: self = .replayed
         case .inFlight: self = .inFlight
         }
-    }
-}
-
-extension BodyFraming {
-    /// Whether the length is known, and more than that.
-    fileprivate func isLonger(than limit: Int) -> Bool {
-        if case .length(let length) = self { length > UInt64(limit) } else { false }
     }
 }

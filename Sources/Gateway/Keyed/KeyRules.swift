@@ -72,6 +72,10 @@ package struct KeyRules: Sendable {
     package var hasBackendStages = false
     /// How to find out about unknown outcomes; nil where the upstream cannot be asked.
     package var probe: ProbeRules?
+    /// The calls that do the work, one after the other, the last one's recovery point being
+    /// `finished`; nil for a request that is forwarded. With stages, `policy.unknown` is `hold`: each
+    /// stage has its own way.
+    package var stages: [StageRules]?
     /// Lease, lifetimes, waiters and what becomes of unknown records.
     package var policy = KeyPolicy()
 

@@ -28,8 +28,14 @@ final class KeyedCall {
         self.account = account
     }
 
+    /// The request as its stages need it, where there are some.
+    var stageContent: StageContent?
+
     /// Lets go of the body, so that a transfer that goes on does not hold it.
-    func releaseBody() { body = .memory([]) }
+    func releaseBody() {
+        body = .memory([])
+        stageContent = nil
+    }
 }
 
 /// What an answer says of its key in `Idempotency-Status`.

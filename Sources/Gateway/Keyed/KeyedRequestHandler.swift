@@ -13,15 +13,20 @@ final class KeyedRequestHandler {
     let client: any UpstreamClient
     let services: LoopServices
     let counters: GatewayMetrics.KeyCounters
+    let conclusions: Conclusions
     private let relay: Relay
+    /// Nil where requests are forwarded.
+    private let staged: StagedRoute?
     /// The policy, with nobody waiting where duplicates are rejected.
     private let policy: KeyPolicy
 
     init(
         _ route: Route, _ rules: KeyRules, to upstream: Upstream,
         through client: any UpstreamClient, _ counters: GatewayMetrics.KeyCounters, relay: Relay,
-        _ services: LoopServices
+        _ services: LoopServices, staged: StagedRoute? = nil
     ) {
+        self.staged = staged
+        conclusions = Conclusions(route: route, rules: rules, services: services)
         self.route = route
         self.rules = rules
         self.upstream = upstream
@@ -96,11 +101,20 @@ final class KeyedRequestHandler {
         let wait = waitPreference(head.fields).map { Duration.seconds($0) } ?? rules.waitLimit
         var policy = policy
         if wait == .zero { policy.waiters = 0 }
-        let keyRequest = KeyRequest(
+        var keyRequest = KeyRequest(
             identity: identity, fingerprint: call.fingerprint, requestMethod: head.method.token,
             requestPath: String(decoding: head.path, as: UTF8.self),
             requestParams: route.parameters(of: call.path), route: route.name,
             probeTarget: probeTarget(call), isResumable: rules.hasBackendStages)
+        if staged != nil {
+            guard let content = StageContent(call) else {
+                let error = BodySpoolError("the spooled body cannot be read")
+                return try await refuse(error, call.writer, call.account)
+            }
+            call.stageContent = content
+            keyRequest.isResumable = true
+            keyRequest.content = content.encoded
+        }
         guard !services.work.isOver else { throw DownstreamError.closed }
         let admission: Admission
         let startedAt = services.timers.now
@@ -182,20 +196,29 @@ extension KeyedRequestHandler {
         call.account.keyID = claim.id
         call.account.attempts = claim.attempts
         counters.executions.increment()
-        let execution = Execution(claim, call, self)
+        let client = AttachedClient(call, services)
+        let work: any ClaimedWork =
+            if let staged {
+                StagedExecution(claim, call.stageContent, client, staged)
+            } else {
+                Execution(claim, call, client, self)
+            }
+        if staged != nil { call.releaseBody() }
         let timer = rules.answerWithin.map { limit in
-            services.timers.after(limit) { execution.detach(.late) }
+            services.timers.after(limit) { client.detach(.late) }
         }
-        services.work.begin(execution)
-        services.start { await execution.run() }
-        call.writer.onDownstreamGone = { execution.detach(.gone) }
-        let end = await execution.downstream.end()
+        services.work.begin(work)
+        services.start { await work.run() }
+        call.writer.onDownstreamGone = { client.detach(.gone) }
+        let end = await client.downstream.end()
         call.writer.onDownstreamGone = nil
         timer?.cancel()
         switch end {
         case .answered: break
         case .late:
-            try await call.give(.stillInFlight, .inFlight, as: .detached, at: .started)
+            call.account.recoveryPoint = client.recoveryPoint
+            try await call.give(
+                .stillInFlight, .inFlight, as: .detached, at: client.recoveryPoint ?? .started)
         case .gone:
             call.account.outcome = .detached
             // One that is cut within its answer has nothing else to be told.
@@ -231,7 +254,9 @@ extension KeyedRequestHandler {
 
     /// Asks the upstream, once for a request, where the route says how.
     private func isSettledByProbe(_ id: KeyID, _ call: KeyedCall) async throws -> Bool {
-        guard rules.probe != nil, !call.hasProbed, let prober = services.prober else {
+        guard rules.probe != nil || staged?.probes == true, !call.hasProbed,
+            let prober = services.prober
+        else {
             return false
         }
         call.hasProbed = true

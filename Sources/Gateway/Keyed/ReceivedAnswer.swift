@@ -9,8 +9,12 @@ struct ReceivedAnswer {
     var body: [UInt8]? = []
     var trailers = Fields()
 
+    /// What becomes of the record: the upstream's own verdict, else what the route says of the
+    /// status. One that is neither kept nor released leaves the outcome unknown.
+    var ruling: UpstreamVerdict.Ruling
+    /// What the upstream said itself.
+    let verdict: UpstreamVerdict?
     private let rules: KeyRules
-    private let verdict: UpstreamVerdict?
 
     init(_ received: ResponseHead, _ rules: KeyRules) {
         var fields = ResponseForwarding.fields(of: received)
@@ -20,14 +24,13 @@ struct ReceivedAnswer {
             status: received.status, reason: received.reason, fields: fields,
             framing: received.framing)
         self.rules = rules
-    }
-
-    /// What becomes of the record: the upstream's own verdict, else what the route says of the
-    /// status. One that is neither kept nor released leaves the outcome unknown.
-    private var ruling: UpstreamVerdict.Ruling {
-        if let verdict { return verdict.ruling }
-        if rules.release.contains(head.status) { return .release }
-        return rules.keep.contains(head.status) ? .keep : .unknown
+        if let verdict {
+            ruling = verdict.ruling
+        } else if rules.release.contains(received.status) {
+            ruling = .release
+        } else {
+            ruling = rules.keep.contains(received.status) ? .keep : .unknown
+        }
     }
 
     /// Whether the upstream itself says what becomes of the record.

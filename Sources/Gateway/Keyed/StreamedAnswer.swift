@@ -152,13 +152,14 @@ import Idempotency
         await end(trailers: answer.trailers)
     }
 
-    /// Gives an answer whole that the record had got before.
-    func give(_ reply: StoredReply, expires: Timestamp?, as outcome: RequestOutcome) async {
+    /// Gives an answer as it was stored.
+    func give(_ reply: StoredReply, _ status: KeyStatus, expires: Timestamp?) async {
         guard !isLost else { return }
         isAnswering = true
         let call = call
         await send { () async throws(DownstreamError) in
-            try await call.give(reply, .executed, as: outcome, expires: expires, isReplay: false)
+            try await call.give(
+                reply, status, as: RequestOutcome(status), expires: expires, isReplay: false)
         }
     }
 

@@ -28,6 +28,8 @@ struct ProbeSchedule {
     }
 
     private struct Progress {
+        /// Which claim's outcome nobody knows: what was said of an earlier one does not count.
+        let claim: Int
         /// The least time between counted negatives, and from the record's discovery to the first.
         let spacing: UInt64
         /// From when on a negative counts.
@@ -58,15 +60,18 @@ struct ProbeSchedule {
     /// How many records are followed.
     var count: Int { records.count }
 
-    /// Notes an unknown record; one that is known already stays as it is. False if there is no
-    /// room.
+    /// Notes an unknown record; one that is known already, by the same claim, stays as it is. False
+    /// if there is no room.
     @discardableResult
-    mutating func discover(_ id: KeyID, spacing: Duration, attempts: Int, now: UInt64) -> Bool {
-        guard records[id] == nil else { return true }
-        guard !isFull else { return false }
+    mutating func discover(
+        _ id: KeyID, claim: Int, spacing: Duration, attempts: Int, now: UInt64
+    ) -> Bool {
+        let known = records[id]
+        guard known?.claim != claim else { return true }
+        guard known != nil || !isFull else { return false }
         let spacing = max(spacing.nanoseconds, Self.pause)
         records[id] = Progress(
-            spacing: spacing, countsFrom: now + spacing, attemptLimit: attempts,
+            claim: claim, spacing: spacing, countsFrom: now + spacing, attemptLimit: attempts,
             due: now + spacing)
         return true
     }
@@ -95,9 +100,9 @@ struct ProbeSchedule {
         records[id]?.attempts += 1
     }
 
-    /// Ends a probe.
-    mutating func end(_ id: KeyID, _ finding: Finding, now: UInt64) -> Ruling {
-        guard var progress = records[id] else { return .hold }
+    /// Ends a probe that was about the outcome of a claim.
+    mutating func end(_ id: KeyID, claim: Int, _ finding: Finding, now: UInt64) -> Ruling {
+        guard var progress = records[id], progress.claim == claim else { return .hold }
         progress.isUnderWay = false
         switch finding {
         case .executed:
@@ -121,6 +126,9 @@ struct ProbeSchedule {
         records[id] = progress
         return gaveUp ? .giveUp : .hold
     }
+
+    /// Which claim of a record is followed; nil for none.
+    func claim(of id: KeyID) -> Int? { records[id]?.claim }
 
     /// Forgets a record that is not unknown any more.
     mutating func forget(_ id: KeyID) { records[id] = nil }

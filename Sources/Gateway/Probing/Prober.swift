@@ -14,10 +14,14 @@ package final class Prober {
     private let clients: [any UpstreamClient]
     private let services: LoopServices
     private let ledger: ProbeLedger
+    /// The routes with stages, and who goes on with what is learnt of them.
+    private let staged: [String: StagedRoute]
+    private let completer: Completer
     /// The positions of the routes that probe, by their names.
     private let routes: [String: Int]
     private var last: KeyID?
-    private var underWay = 0
+    /// Probes that are under way.
+    private(set) var underWay = 0
 
     /// Probes under way on one loop that no client asked for.
     static let concurrency = 16
@@ -26,14 +30,17 @@ package final class Prober {
 
     init(
         _ table: RoutingTable, through clients: [any UpstreamClient], _ services: LoopServices,
-        _ ledger: ProbeLedger
+        _ ledger: ProbeLedger, staged: [String: StagedRoute], _ completer: Completer
     ) {
+        self.staged = staged
+        self.completer = completer
         self.table = table
         self.clients = clients
         self.services = services
         self.ledger = ledger
         var routes: [String: Int] = [:]
-        for (index, route) in table.routes.enumerated() where route.keys?.probe != nil {
+        for (index, route) in table.routes.enumerated()
+        where route.keys?.probe != nil || staged[route.name]?.probes == true {
             routes[route.name] = index
         }
         self.routes = routes
@@ -72,13 +79,21 @@ package final class Prober {
     }
 
     private func discover(_ key: IdempotencyKey, now: UInt64) {
-        guard key.recoveryPoint == .unknown, key.probeTarget != nil, let route = routes[key.route],
-            let rules = table.routes[route].keys?.probe
-        else { return }
+        guard let rules = rules(for: key) else { return }
         ledger.withSchedule { schedule in
             _ = schedule.discover(
-                key.id, spacing: rules.spacing, attempts: rules.attempts, now: now)
+                key.id, claim: key.attempts, spacing: rules.spacing, attempts: rules.attempts,
+                now: now)
         }
+    }
+
+    /// How the upstream of an unknown record is asked; nil where it is not.
+    private func rules(for key: IdempotencyKey) -> ProbeRules? {
+        guard key.recoveryPoint == .unknown, let route = routes[key.route] else { return nil }
+        if let staged = staged[key.route] {
+            return key.pendingStage.flatMap { staged.call(to: $0)?.call.probe }
+        }
+        return key.probeTarget == nil ? nil : table.routes[route].keys?.probe
     }
 
     private func start(_ id: KeyID, telling wait: Promise<Bool>? = nil) {
@@ -94,23 +109,25 @@ package final class Prober {
 extension Prober {
     /// Asks for a record that was taken; whether it is not unknown any more.
     private func probe(_ id: KeyID) async -> Bool {
+        let claim = ledger.withSchedule { $0.claim(of: id) } ?? 0
         do {
             let key = try await services.keys.retrieve(id)
-            guard let key, key.recoveryPoint == .unknown, let target = key.probeTarget,
-                let index = routes[key.route], let rules = table.routes[index].keys,
-                let probe = rules.probe
+            guard let key, let probe = self.rules(for: key), let index = routes[key.route],
+                let rules = table.routes[index].keys, key.attempts == claim
             else {
                 ledger.withSchedule { $0.forget(id) }
                 return true
             }
-            let answer = await ask(table.routes[index], probe, target, rules)
+            let answer = await ask(about: key, probe, rules)
             services.metrics.probes.count(answer.finding)
             let now = services.timers.now
-            let ruling = ledger.withSchedule { $0.end(id, answer.finding, now: now) }
+            let ruling = ledger.withSchedule {
+                $0.end(id, claim: claim, answer.finding, now: now)
+            }
             return try await settle(key, ruling, answer.reply, rules)
         } catch {
             let now = services.timers.now
-            _ = ledger.withSchedule { $0.end(id, .inconclusive, now: now) }
+            _ = ledger.withSchedule { $0.end(id, claim: claim, .inconclusive, now: now) }
             services.log.write(.warning, "probe failed") { line in
                 line.member("key_id", id.description)
                 line.member("detail", "\(error)")
@@ -125,9 +142,8 @@ extension Prober {
     ) async throws -> Bool {
         let outcome: Outcome
         switch (ruling, reply) {
-        case (.finish, let reply?):
-            outcome = .finished(reply, retention: rules.policy.retention)
-        case (.release, _): outcome = .released(nil)
+        case (.finish, let reply?): outcome = self.outcome(of: key, found: reply, rules)
+        case (.release, _): outcome = self.outcome(of: key, found: nil, rules)
         case (.giveUp, _):
             tell(.warning, "outcome stays unknown", key, "the probes were inconclusive")
             return false
@@ -139,9 +155,24 @@ extension Prober {
             // Somebody else settled it, or claimed it anew.
             return true
         }
-        let result = if case .released = outcome { "released" } else { "finished" }
-        tell(.info, "outcome found by probe", key, result)
+        tell(.info, "outcome found by probe", key, outcome.name)
+        if case .suspended = outcome { completer.resume(key) }
         return true
+    }
+
+    /// What a probe's finding makes of a record: the answer that was found, or nil where the
+    /// upstream does not know the request. Stages go on after the one that was asked for, or with
+    /// it.
+    private func outcome(
+        of key: IdempotencyKey, found reply: StoredReply?, _ rules: KeyRules
+    ) -> Outcome {
+        let pending = key.pendingStage.flatMap { staged[key.route]?.call(to: $0) }
+        guard let reply else { return pending == nil ? .released(nil) : .suspended(reached: nil) }
+        guard let pending, !pending.isLast, let point = key.pendingStage else {
+            return .finished(reply, retention: rules.policy.retention)
+        }
+        return .suspended(
+            reached: StageRecord(recoveryPoint: point, reply: reply, reachedAt: key.updatedAt))
     }
 
     private func tell(
@@ -156,27 +187,52 @@ extension Prober {
 
     /// One GET. Its time is limited by the upstream's own timeouts.
     private func ask(
-        _ route: Route, _ probe: ProbeRules, _ target: String, _ rules: KeyRules
+        about key: IdempotencyKey, _ probe: ProbeRules, _ rules: KeyRules
     ) async -> (finding: ProbeSchedule.Finding, reply: StoredReply?) {
+        guard let (target, upstream) = place(of: probe, key) else { return (.inconclusive, nil) }
         var fields = Fields()
-        fields.append(.host, table.upstreams[route.upstream].probeHost)
+        fields.append(.host, table.upstreams[upstream].probeHost)
         for index in probe.fields.indices { fields.append(line: index, of: probe.fields) }
         let request = UpstreamRequest(
             method: .get, target: Array(target.utf8)[...], fields: fields, body: .none)
         do throws(UpstreamError) {
-            let exchange = try await clients[route.upstream].exchange(request)
+            let exchange = try await clients[upstream].exchange(request)
             defer { exchange.cancel() }
-            var head = try await exchange.head()
-            while head.isInterim { head = try await exchange.head() }
+            let intake = AnswerIntake(rules: rules)
+            let head = try await intake.finalHead(of: exchange)
             guard head.status != 404 else { return (.absent, nil) }
             guard 200...299 ~= head.status else { return (.inconclusive, nil) }
-            var answer = ReceivedAnswer(head, rules)
-            var body = RecordedBody(limit: rules.responseLimit, head.framing)
-            while let chunk = try await exchange.read() { body.append(chunk) }
-            answer.body = body.kept
+            let answer = try await intake.answer(ReceivedAnswer(head, rules), from: exchange)
             return (.executed, answer.reply)
         } catch {
             return (.inconclusive, nil)
+        }
+    }
+
+    /// Which upstream is asked, and at which target; nil where the target cannot be filled in.
+    private func place(
+        of probe: ProbeRules, _ key: IdempotencyKey
+    ) -> (target: String, upstream: Int)? {
+        guard let staged = staged[key.route] else {
+            guard let target = key.probeTarget, let route = routes[key.route] else { return nil }
+            return (target, table.routes[route].upstream)
+        }
+        guard let target = staged.probeTarget(probe, of: key),
+            let call = key.pendingStage.flatMap({ staged.call(to: $0)?.call })
+        else { return nil }
+        return (target, staged.upstream(of: call))
+    }
+}
+
+extension Outcome {
+    /// For the log.
+    fileprivate var name: String {
+        switch self {
+        case .finished: "finished"
+        case .unknown: "unknown"
+        case .released: "released"
+        case .suspended(nil): "the stage did not happen"
+        case .suspended: "the stage is done"
         }
     }
 }

@@ -98,17 +98,12 @@ func percentDecoded(_ bytes: ArraySlice<UInt8>) -> [UInt8]? {
 
 /// Appends bytes as a path segment: all but `pchar` (RFC 3986 section 3.3) is percent-encoded.
 func appendPercentEncoded(_ segment: ArraySlice<UInt8>, to target: inout [UInt8]) {
-    let digits = Array("0123456789ABCDEF".utf8)
-    for byte in segment {
+    appendPercentEncoded(segment, to: &target) { byte in
         switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E,  // unreserved
-            0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D,  // sub-delims
+        case 0x21, 0x24, 0x26...0x2C, 0x3B, 0x3D,  // sub-delims
             0x3A, 0x40:  // ":" and "@"
-            target.append(byte)
-        default:
-            target.append(UInt8(ascii: "%"))
-            target.append(digits[Int(byte >> 4)])
-            target.append(digits[Int(byte & 15)])
+            true
+        default: false
         }
     }
 }

@@ -4,9 +4,6 @@ extension Configuration.Idempotency {
     /// Checks what goes with stages that the upstream advances by itself.
     func checkBackendStages(_ cursor: Cursor, _ reading: inout Reading) {
         guard backendStages, let place = cursor.member("backend_stages") else { return }
-        if let stages = cursor.member("stages"), !stages.value.isNull {
-            reading.tell("does not go with stages: one of the two advances the record", at: place)
-        }
         if mode == .shadow {
             reading.tell(
                 "does not go with \"mode\": \"shadow\", where nothing is claimed", at: place)

@@ -65,12 +65,25 @@ struct Configuration: Section {
     private func checkUpstreams(_ cursor: Cursor, _ reading: inout Reading) {
         let names = cursor.member("upstreams")?.value.members?.map(\.name) ?? []
         for route in cursor.member("routes")?.elements ?? [] {
-            guard let place = route.member("upstream"), let written = place.value.string,
-                let name = try? reading.environment.fillIn(written), !names.contains(name)
-            else { continue }
-            let hint = Suggestion.phrase(for: written, among: names)
-            reading.tell("there is no upstream \"\(written)\"" + hint, at: place)
+            checkUpstream(of: route, among: names, &reading)
+            let stages = route.member("idempotency")?.member("stages")?.elements ?? []
+            for stage in stages {
+                checkUpstream(of: stage, among: names, &reading)
+                if let compensation = stage.member("compensate") {
+                    checkUpstream(of: compensation, among: names, &reading)
+                }
+            }
         }
+    }
+
+    private func checkUpstream(
+        of cursor: Cursor, among names: [String], _ reading: inout Reading
+    ) {
+        guard let place = cursor.member("upstream"), let written = place.value.string,
+            let name = try? reading.environment.fillIn(written), !names.contains(name)
+        else { return }
+        let hint = Suggestion.phrase(for: written, among: names)
+        reading.tell("there is no upstream \"\(written)\"" + hint, at: place)
     }
 
     /// Routes without a name take their path; logs and metrics tell them apart by it.

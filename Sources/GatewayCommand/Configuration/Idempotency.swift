@@ -57,6 +57,8 @@ extension Configuration {
         var storeDown = StoreDown.refuse
         /// Whether the upstream has stages of its own.
         var backendStages = false
+        /// The calls that do the work, one after the other; nil for the one that forwards it.
+        var stages: [Stage]?
 
         static var members: [Member<Idempotency>] {
             [
@@ -84,13 +86,14 @@ extension Configuration {
                 Member("replay_without", \.replayWithout, .list(.fieldName)),
                 Member("stream", \.stream, .flag),
                 Member("store_down", \.storeDown, .word()),
-                .unsupported("stages", except: .null),
+                Member(
+                    "stages", \.stages, .orNull(.list(.object, count: 1...64, onOneLine: false))),
                 Member("backend_stages", \.backendStages, .flag),
             ]
         }
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
-            checkProbe(cursor, &reading)
+            if stages == nil { checkProbe(cursor, &reading) } else { checkStages(cursor, &reading) }
             checkBackendStages(cursor, &reading)
             if case .header(header) = from, let place = cursor.member("from") {
                 reading.tell("is the field of header already; leave it out", at: place)

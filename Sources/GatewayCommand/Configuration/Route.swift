@@ -44,6 +44,7 @@ extension Configuration {
 
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
             checkProbe(cursor, &reading)
+            checkStages(cursor, &reading)
             guard let rewrite, !path.isEmpty, let place = cursor.member("rewrite") else { return }
             do {
                 try PathShape.check(rewrite: rewrite, of: path)

@@ -116,7 +116,8 @@ final class LoopGraph {
 
     /// Has this loop see to all keys in the background, until it is drained.
     func maintain(on loop: isolated EventLoop) {
-        let maintenance = Maintenance(shared.keys, prober, log: shared.log, on: reactor)
+        let maintenance = Maintenance(
+            shared.keys, prober, handler.completer, log: shared.log, on: reactor)
         maintenance.begin(on: loop)
         self.maintenance = maintenance
     }

@@ -5,16 +5,21 @@ import Telemetry
 import Transport
 
 /// What is done for all keys in the background, on one loop, until ``end()``: leases are renewed,
-/// unsaved conclusions delivered, overdue records lapsed, unknown outcomes asked for, expired
-/// records removed.
+/// unsaved conclusions delivered, overdue records lapsed, unknown outcomes asked for, suspended work
+/// gone on with, expired records removed.
 final class Maintenance {
     private let keys: IdempotencyKeyService
     private let prober: Prober
+    private let completer: Completer
     private let log: Log
     private let reactor: Reactor
     private var hasEnded = false
 
-    init(_ keys: IdempotencyKeyService, _ prober: Prober, log: Log, on reactor: Reactor) {
+    init(
+        _ keys: IdempotencyKeyService, _ prober: Prober, _ completer: Completer, log: Log,
+        on reactor: Reactor
+    ) {
+        self.completer = completer
         self.keys = keys
         self.prober = prober
         self.log = log
@@ -23,7 +28,7 @@ final class Maintenance {
 
     /// Begins; `loop` is the one that it was made for.
     func begin(on loop: isolated EventLoop) {
-        let (keys, prober) = (keys, prober)
+        let (keys, prober, completer) = (keys, prober, completer)
         // Often enough for a lease of a second.
         every(.milliseconds(100), "leases not renewed", on: loop) { await keys.renewLeases() }
         every(.milliseconds(250), "unsaved not delivered", on: loop) { await keys.retryUnsaved() }
@@ -34,6 +39,9 @@ final class Maintenance {
             try await keys.noteOldestUnknown()
         }
         every(.seconds(1), "unknown outcomes not seen to", on: loop) { try await prober.round() }
+        every(.seconds(1), "suspended keys not gone on with", atOnce: true, on: loop) {
+            try await completer.round()
+        }
         every(.seconds(1), "expired records not removed", on: loop) { try await self.reap() }
     }
 
@@ -41,12 +49,14 @@ final class Maintenance {
     func end() { hasEnded = true }
 
     private func every(
-        _ pause: Duration, _ failure: String, on loop: isolated EventLoop,
+        _ pause: Duration, _ failure: String, atOnce: Bool = false, on loop: isolated EventLoop,
         _ body: @escaping () async throws -> Void
     ) {
         loop.start {
+            var isFirst = atOnce
             while true {
-                await self.reactor.sleep(for: pause)
+                if !isFirst { await self.reactor.sleep(for: pause) }
+                isFirst = false
                 guard !self.hasEnded else { return }
                 do {
                     try await body()

@@ -40,8 +40,12 @@ extension Configuration {
                 upstream: upstream,
                 rewrite: try route.rewrite.map { try PathRewrite($0, for: path) },
                 bodyLimit: [limits.body, route.limits.body].compactMap { $0 }.min(),
-                keys: try route.idempotency.map {
-                    try $0.rules(for: path, of: upstreams[upstream].value)
+                keys: try route.idempotency.map { keys in
+                    var rules = try keys.rules(for: path, of: upstreams[upstream].value)
+                    rules.stages = try stages(of: keys, on: path, from: upstream)
+                    // What nobody knows is a single stage's outcome, and that stage's policy counts.
+                    if rules.stages != nil { rules.policy.unknown = .hold }
+                    return rules
                 })
         } catch {
             throw StartError("route \(name): \(error)")
@@ -124,14 +128,10 @@ extension Configuration.Idempotency {
         for path: PathPattern, of upstream: Configuration.Upstream
     ) throws(PatternError) -> KeyRules {
         var rules = KeyRules(scope: keyScope)
-        rules.probe = try probe.map { probe throws(PatternError) in
-            var fields = Fields()
-            for header in probe.headers { fields.append(header.name, header.value) }
-            // A negative means nothing while the upstream may still be at work.
-            let limit = upstream.timeouts.total ?? upstream.timeouts.idle
-            return ProbeRules(
-                template: try ProbeTemplate(probe.path, for: path),
-                spacing: max(probe.spacing, limit), attempts: probe.attempts, fields: fields)
+        if stages == nil {
+            rules.probe = try probe.map { probe throws(PatternError) in
+                try probe.rules(for: path, of: upstream)
+            }
         }
         switch key {
         case .required: rules.absentKey = .required

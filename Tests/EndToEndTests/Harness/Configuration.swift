@@ -9,6 +9,8 @@ struct Configuration: Sendable {
     var route: [String: String] = [:]
     /// Further members of the upstream.
     var upstream: [String: String] = [:]
+    /// Further upstreams: objects by their names.
+    var upstreams: [String: String] = [:]
     /// Whole routes that come before all others.
     var routes: [String] = []
     /// Further members of the whole.
@@ -44,7 +46,9 @@ struct Configuration: Sendable {
         top["listeners"] = top["listeners"] ?? #"[{"address": "127.0.0.1:\#(port)"}]"#
         top["admin"] = top["admin"] ?? #"{"address": "127.0.0.1:\#(adminPort)"}"#
         top["store"] = Self.object(store)
-        top["upstreams"] = Self.object(["api": Self.object(upstream)])
+        var upstreams = self.upstreams
+        upstreams["api"] = Self.object(upstream)
+        top["upstreams"] = Self.object(upstreams)
         top["routes"] = "[\(routes.joined(separator: ", "))]"
         return Self.object(top)
     }
