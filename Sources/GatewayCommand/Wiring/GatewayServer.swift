@@ -109,6 +109,13 @@ final class GatewayServer: Sendable {
                     $0.member("route", route.name)
                 }
             }
+            if route.keys?.stages != nil, shared.configuration.store.encryptionKeys.isEmpty {
+                let text = "requests in work are stored as they came, with their credentials"
+                shared.log.write(.info, text) {
+                    $0.member("route", route.name)
+                    $0.member("remedy", "set store.encryption_key")
+                }
+            }
             if case .shared? = route.keys?.scope {
                 shared.log.write(.info, "answers are shared between all callers") {
                     $0.member("route", route.name)
