@@ -94,14 +94,11 @@ extension StagedExecution {
                 self.claim, to: point, reply: reply, policy: self.staged.rules.policy)
         }
         client?.recoveryPoint = claim.key.resumptionPoint
-        switch obstacle {
-        case nil: return nil
-        case .lost: return .lost
-        default:
-            let record = StageRecord(
-                recoveryPoint: point, reply: reply, reachedAt: claim.key.updatedAt)
-            return .suspended(reached: record, .stageUnsaved)
-        }
+        guard let obstacle else { return nil }
+        let record = StageRecord(recoveryPoint: point, reply: reply, reachedAt: claim.key.updatedAt)
+        // A claim whose lease is over settles a record that became unknown meanwhile.
+        if case .lost = obstacle { return .suspended(reached: record, .stagePending(nil)) }
+        return .suspended(reached: record, .stageUnsaved)
     }
 
     /// Has the store note something, trying again for a moment; nil when it has.
