@@ -140,6 +140,26 @@ import Testing
         #expect(bench.sent == ["POST /payments", "POST /orders"])
     }
 
+    @Test func `a record is left alone by a route that has no stages any more`() async throws {
+        let bench = try await survivors(at: 1, try Self.stages(tolerant: 1))
+        let plain = try Bench(
+            .init(.json(200, "{}")), keys: .plain, path: Cart.path, keys: bench.keys)
+        let answer = try await plain.send(.cart(key: "k-0"))
+        answer.expectProblem("stage-failed", 503, executed: "pending")
+        #expect(plain.upstream.received.isEmpty)
+        try await bench.round()
+        #expect(bench.sent == ["POST /payments", "POST /orders"])
+    }
+
+    @Test func `a request of which no stage is done yet is not forwarded either`() async throws {
+        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0))
+        let plain = try Bench(
+            .init(.json(200, "{}")), keys: .plain, path: Cart.path, keys: bench.keys)
+        try await plain.send(.cart(key: "k-0")).expectProblem(
+            "stage-failed", 503, executed: "pending")
+        #expect(plain.upstream.received.isEmpty)
+    }
+
     @Test func `nothing is begun when the process is about to end`() async throws {
         let gate = Gate()
         let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) { _ in
