@@ -41,9 +41,10 @@ extension IdempotencyKey {
         switch (recoveryPoint, policy.unknown) {
         case (.finished, _):
             return .answer(finished.map { .replay($0) } ?? .refuse(.expired(id: id)))
-        case (.unknown, .hold):
+        // A stage that was announced is not repeated, whatever the policy is by now.
+        case (.unknown, _) where policy.unknown == .hold || pendingStage != nil:
             return .answer(.refuse(.unknown(id: id, recorded: reply, attempts: attempts)))
-        case (.unknown, .retry), (.started, _), (.stage, _):
+        case (.unknown, _), (.started, _), (.stage, _):
             return .claim(reclaimed(for: fresh, lease, now: now))
         }
     }

@@ -257,6 +257,18 @@ extension StageTests {
         #expect(settled.isSuspended)
     }
 
+    @Test func `a stage that was announced is not repeated by another policy`() async throws {
+        let claim = try await claim()
+        _ = try await service.begin("taxes", of: claim, policy: policy)
+        let other = bench.other()
+        try await other.recover()
+        var later = policy
+        later.unknown = .retry
+        let admission = try await other.initializeRequest(request(), policy: later)
+        #expect(admission.isUnknown)
+        #expect(try await stored().pendingStage == "taxes")
+    }
+
     @Test func `an operator's release of an unknown stage goes on before it`() async throws {
         var claim = try await claim()
         claim = try await service.advance(claim, to: "taxes", reply: nil, policy: policy)
