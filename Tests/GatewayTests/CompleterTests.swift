@@ -160,6 +160,17 @@ import Testing
         #expect(plain.upstream.received.isEmpty)
     }
 
+    @Test func `a refusal says nothing of what an earlier process may have sent`() async throws {
+        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) {
+            .json($0 == 0 ? 503 : 200, "{}")
+        }
+        try await bench.round()
+        #expect(try await record("k-0", bench)?.isSuspended == true)
+        bench.timers.advance(by: .seconds(2))
+        try await bench.round()
+        #expect(try await record("k-0", bench)?.recoveryPoint == .finished)
+    }
+
     @Test func `nothing is begun when the process is about to end`() async throws {
         let gate = Gate()
         let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) { _ in

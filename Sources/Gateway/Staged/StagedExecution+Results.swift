@@ -23,7 +23,7 @@ extension StagedExecution {
             let problem = Problem.stageFailed(point, failure, hasActed: !claim.key.stages.isEmpty)
             return await fail(index, at: point, problem.reply(for: claim.key), nil)
         case .refused(let answer):
-            if isFirst { return .released(answer) }
+            if isFirst, !mayBeRepeated { return .released(answer) }
             if mayBeRepeated { return .suspended(reached: nil, .stagePending(nil)) }
             var final = answer
             final.ruling = .keep
