@@ -126,7 +126,7 @@ extension IdempotencyKeyService {
             var next = key
             try next.conclude(
                 conclusion.outcome, token: conclusion.claim.lockToken, policy: conclusion.policy,
-                now: conclusion.moment)
+                now: conclusion.moment, deadline: conclusion.claim.deadline)
             var stored = try await put(next, over: key)
             if stored == nil { stored = try await restore(next, conclusion) }
             guard let stored else { throw ClaimError.lost }
@@ -159,10 +159,13 @@ struct AbandonedTokens {
 }
 
 extension Claim {
-    init(_ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64) {
+    init(
+        _ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64, deadline: Timestamp? = nil
+    ) {
         self.key = key
         lockToken = token
         self.ticket = ticket
+        self.deadline = deadline
     }
 
     /// What those who waited for a claim are told that turned out to be no longer valid.

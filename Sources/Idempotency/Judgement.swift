@@ -93,8 +93,11 @@ extension KeyPolicy {
 
 extension IdempotencyKey {
     /// Applies what happened to the work.
+    ///
+    /// - Parameter deadline: The latest end of a record that is suspended as it was.
     mutating func conclude(
-        _ outcome: Outcome, token: LockToken, policy: KeyPolicy, now: Timestamp
+        _ outcome: Outcome, token: LockToken, policy: KeyPolicy, now: Timestamp,
+        deadline: Timestamp? = nil
     ) throws(ClaimError) {
         switch outcome {
         case .finished(let reply, let retention):
@@ -104,8 +107,9 @@ extension IdempotencyKey {
             try lose(reply, token: token, retention: policy.whileUnknown, now: now)
         case .released: try release(token: token, policy: policy, now: now)
         case .suspended(let record):
-            try suspend(
-                reaching: record, token: token, retention: policy.whileUnknown, now: now)
+            var kept = policy.whileUnknown
+            if record == nil, let deadline { kept.answer = min(kept.answer, deadline - now) }
+            try suspend(reaching: record, token: token, retention: kept, now: now)
         }
     }
 

@@ -171,6 +171,27 @@ import Testing
         #expect(try await record("k-0", bench)?.recoveryPoint == .finished)
     }
 
+    @Test func `work that does not come on ends when its record's time is over`() async throws {
+        let stages = try Self.stages(tolerant: 1)
+        let bench = try await survivors(at: 1, stages) { _ in
+            .failing(.unreachable, effect: .none)
+        }
+        let end = try await record("k-0", bench)?.expiresAt
+        for _ in 0..<3 {
+            bench.foreign?.clock.advance(by: .seconds(3600))
+            bench.timers.advance(by: .seconds(3600))
+            try await bench.round()
+        }
+        #expect(bench.upstream.received.count == 3)
+        #expect(try await record("k-0", bench)?.expiresAt == end)
+        bench.foreign?.clock.advance(by: .seconds(7 * 86400))
+        bench.timers.advance(by: .seconds(3600))
+        try await bench.round()
+        #expect(bench.upstream.received.count == 3)
+        let late = try await bench.send(.cart(key: "k-0"))
+        late.expectProblem("key-expired", 410, executed: "unknown")
+    }
+
     @Test func `nothing is begun when the process is about to end`() async throws {
         let gate = Gate()
         let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) { _ in
