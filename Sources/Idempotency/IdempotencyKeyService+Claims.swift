@@ -120,6 +120,8 @@ extension IdempotencyKeyService {
         if key.isResumable || key.resumptionPoint != .started, conclusion.position != nil,
             let current = try await look(key.id).key
         {
+            // It may have been stored by a call that then failed.
+            if let made = conclusion.key, current.isSame(as: made) { return current }
             key = current
         }
         for _ in 0..<Self.contention {

@@ -351,6 +351,22 @@ extension StageTests {
 }
 
 extension StageTests {
+    @Test func `a conclusion that was stored all the same is not reported as dropped`()
+        async throws
+    {
+        let service = bench.journaled()
+        let claim = try await claim("k", service)
+        bench.store.fail(.replace, .after)
+        await #expect(throws: StoreError.self) {
+            _ = try await service.workStage(
+                claim, .finished(.sample, retention: .seconds(60)), policy: policy)
+        }
+        bench.clock.advance(by: .seconds(10))
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.dropped.isEmpty)
+        #expect(try await stored().recoveryPoint == .finished)
+    }
+
     @Test func `who works elsewhere gets a token, and one who comes back the work`() async throws {
         let policy = policy
         guard case .created(let made) = try await service.initialize(request(), policy: policy)
