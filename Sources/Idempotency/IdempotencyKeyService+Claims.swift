@@ -165,9 +165,9 @@ extension Claim {
         _ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64, deadline: Timestamp? = nil
     ) {
         self.key = key
+        self.deadline = deadline
         lockToken = token
         self.ticket = ticket
-        self.deadline = deadline
     }
 
     /// What those who waited for a claim are told that turned out to be no longer valid.

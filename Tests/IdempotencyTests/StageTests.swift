@@ -367,6 +367,24 @@ extension StageTests {
         #expect(try await stored().recoveryPoint == .finished)
     }
 
+    @Test func `a conclusion that waits for the store is not overtaken by its lease's end`()
+        async throws
+    {
+        let service = bench.journaled()
+        let claim = try await claim("k", service)
+        bench.store.breakDown([.replace])
+        await #expect(throws: StoreError.self) {
+            _ = try await service.workStage(
+                claim, .finished(.sample, retention: .seconds(600)), policy: policy)
+        }
+        bench.store.mend()
+        bench.clock.advance(by: policy.lease + .seconds(1))
+        #expect(try await service.lapseOverdue(policy: policy) == 0)
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.dropped.isEmpty)
+        #expect(try await stored().recoveryPoint == .finished)
+    }
+
     @Test func `who works elsewhere gets a token, and one who comes back the work`() async throws {
         let policy = policy
         guard case .created(let made) = try await service.initialize(request(), policy: policy)
