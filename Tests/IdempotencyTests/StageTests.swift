@@ -385,6 +385,16 @@ extension StageTests {
         #expect(try await stored().recoveryPoint == .finished)
     }
 
+    @Test func `the answer of the last stage is replayed from memory`() async throws {
+        let claim = try await claim()
+        _ = try await service.workStage(claim) { _, _ in .reached("taxes") }
+        _ = try await service.workStage(claim) { _, _ in .finished(.sample) }
+        #expect(service.statistics.cachedReplies == 1)
+        let reads = bench.store.count(.find)
+        #expect(try await service.initializeRequest(request(), policy: policy).finished.isSaved)
+        #expect(bench.store.count(.find) == reads)
+    }
+
     @Test func `who works elsewhere gets a token, and one who comes back the work`() async throws {
         let policy = policy
         guard case .created(let made) = try await service.initialize(request(), policy: policy)
