@@ -18,6 +18,9 @@ public struct Claim: Sendable {
     public let lockToken: LockToken
     /// Which stay in memory the claim belongs to.
     let ticket: UInt64
+    /// When a suspended record expires that is gone on with without its client, unless its work
+    /// comes on; nil for any other.
+    let deadline: Timestamp?
 
     /// The record's own name.
     public var id: KeyID { key.id }

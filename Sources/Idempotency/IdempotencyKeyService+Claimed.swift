@@ -53,7 +53,11 @@ extension IdempotencyKeyService {
             var next = key
             try body(&next, clock.now)
             guard let stored = try await put(next, over: key) else { throw ClaimError.lost }
-            if stored.key.isSame(as: next) { return Claim(next, claim.lockToken, claim.ticket) }
+            if stored.key.isSame(as: next) {
+                let isOn = next.stages.count > claim.key.stages.count
+                return Claim(
+                    next, claim.lockToken, claim.ticket, deadline: isOn ? nil : claim.deadline)
+            }
             key = stored.key
         }
         throw StoreError(.unavailable, "the record \(claim.id) kept changing")
@@ -107,7 +111,7 @@ extension IdempotencyKeyService {
         guard let stored = try await put(next, over: key), stored.key.isSame(as: next) else {
             return nil
         }
-        return Claim(next, token, ticket)
+        return Claim(next, token, ticket, deadline: key.expiresAt)
     }
 
     /// Up to `limit` suspended records that can go on without their clients, in order of their

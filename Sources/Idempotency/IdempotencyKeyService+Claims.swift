@@ -120,13 +120,15 @@ extension IdempotencyKeyService {
         if key.isResumable || key.resumptionPoint != .started, conclusion.position != nil,
             let current = try await look(key.id).key
         {
+            // It may have been stored by a call that then failed.
+            if let made = conclusion.key, current.isSame(as: made) { return current }
             key = current
         }
         for _ in 0..<Self.contention {
             var next = key
             try next.conclude(
                 conclusion.outcome, token: conclusion.claim.lockToken, policy: conclusion.policy,
-                now: conclusion.moment)
+                now: conclusion.moment, deadline: conclusion.claim.deadline)
             var stored = try await put(next, over: key)
             if stored == nil { stored = try await restore(next, conclusion) }
             guard let stored else { throw ClaimError.lost }
@@ -159,8 +161,11 @@ struct AbandonedTokens {
 }
 
 extension Claim {
-    init(_ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64) {
+    init(
+        _ key: IdempotencyKey, _ token: LockToken, _ ticket: UInt64, deadline: Timestamp? = nil
+    ) {
         self.key = key
+        self.deadline = deadline
         lockToken = token
         self.ticket = ticket
     }

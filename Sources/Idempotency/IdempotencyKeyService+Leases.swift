@@ -132,8 +132,10 @@ extension IdempotencyKeyService {
     private func lapse(
         _ keys: [IdempotencyKey], _ policy: KeyPolicy, isDead: Bool
     ) async throws(StoreError) -> Int {
+        // What is known to be concluded does not lapse: the token that is to deliver it may go.
+        let concluded = unsaved.withLock { $0.ids }
         let (count, failure) = await withTaskGroup(of: Result<Bool, StoreError>.self) { group in
-            for key in keys where !memory.isInFlight(key.identity) {
+            for key in keys where !memory.isInFlight(key.identity) && !concluded.contains(key.id) {
                 let policy = options.routePolicies[key.route] ?? policy
                 group.addTask { await self.lapse(key, policy, isDead: isDead) }
             }

@@ -92,7 +92,6 @@ extension IdempotencyKeyService {
 
     /// Lets memory know what a stage did.
     private func note(_ key: IdempotencyKey, _ claim: Claim) -> Claim {
-        memory.forget(key.identity)
         if let finished = key.finished {
             end(claim, keeping: .answer(finished), .finished(finished))
         }

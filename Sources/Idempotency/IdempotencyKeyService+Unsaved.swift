@@ -219,7 +219,9 @@ extension UnsavedConclusions.Conclusion {
     var key: IdempotencyKey? {
         var key = claim.key
         do throws(ClaimError) {
-            try key.conclude(outcome, token: claim.lockToken, policy: policy, now: moment)
+            try key.conclude(
+                outcome, token: claim.lockToken, policy: policy, now: moment,
+                deadline: claim.deadline)
             return key
         } catch {
             return nil

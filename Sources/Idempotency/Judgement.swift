@@ -41,9 +41,10 @@ extension IdempotencyKey {
         switch (recoveryPoint, policy.unknown) {
         case (.finished, _):
             return .answer(finished.map { .replay($0) } ?? .refuse(.expired(id: id)))
-        case (.unknown, .hold):
+        // A stage that was announced is not repeated, whatever the policy is by now.
+        case (.unknown, _) where policy.unknown == .hold || pendingStage != nil:
             return .answer(.refuse(.unknown(id: id, recorded: reply, attempts: attempts)))
-        case (.unknown, .retry), (.started, _), (.stage, _):
+        case (.unknown, _), (.started, _), (.stage, _):
             return .claim(reclaimed(for: fresh, lease, now: now))
         }
     }
@@ -92,8 +93,11 @@ extension KeyPolicy {
 
 extension IdempotencyKey {
     /// Applies what happened to the work.
+    ///
+    /// - Parameter deadline: The latest end of a record that is suspended as it was.
     mutating func conclude(
-        _ outcome: Outcome, token: LockToken, policy: KeyPolicy, now: Timestamp
+        _ outcome: Outcome, token: LockToken, policy: KeyPolicy, now: Timestamp,
+        deadline: Timestamp? = nil
     ) throws(ClaimError) {
         switch outcome {
         case .finished(let reply, let retention):
@@ -103,8 +107,9 @@ extension IdempotencyKey {
             try lose(reply, token: token, retention: policy.whileUnknown, now: now)
         case .released: try release(token: token, policy: policy, now: now)
         case .suspended(let record):
-            try suspend(
-                reaching: record, token: token, retention: policy.whileUnknown, now: now)
+            var kept = policy.whileUnknown
+            if record == nil, let deadline { kept.answer = min(kept.answer, deadline - now) }
+            try suspend(reaching: record, token: token, retention: kept, now: now)
         }
     }
 

@@ -40,6 +40,9 @@ struct UnsavedConclusions {
         (trying + waiting).filter { $0.claim.id == id }
     }
 
+    /// Whose they are, less those that are kept aside.
+    var ids: Set<KeyID> { Set((trying + waiting).map(\.claim.id)) }
+
     /// Lets go of one that the store has; not of those that are being tried, whose end is near.
     mutating func remove(_ conclusion: Conclusion) {
         let token = conclusion.claim.lockToken

@@ -18,6 +18,8 @@ final class SQLiteTransaction: SQLTransaction {
 
     func execute(_ sql: String, _ parameters: [SQLValue]) throws -> SQLResult {
         guard !isOver else { throw StageError.transactionOver }
+        // What is run without a transaction is committed by itself.
+        try expectOpen()
         unsafe cidempotencysqlite_confine(connection.database)
         defer { unsafe cidempotencysqlite_free(connection.database) }
         let statement = unsafe try prepare(sql)

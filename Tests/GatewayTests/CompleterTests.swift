@@ -140,6 +140,58 @@ import Testing
         #expect(bench.sent == ["POST /payments", "POST /orders"])
     }
 
+    @Test func `a record is left alone by a route that has no stages any more`() async throws {
+        let bench = try await survivors(at: 1, try Self.stages(tolerant: 1))
+        let plain = try Bench(
+            .init(.json(200, "{}")), keys: .plain, path: Cart.path, keys: bench.keys)
+        let answer = try await plain.send(.cart(key: "k-0"))
+        answer.expectProblem("stage-failed", 503, executed: "pending")
+        #expect(plain.upstream.received.isEmpty)
+        try await bench.round()
+        #expect(bench.sent == ["POST /payments", "POST /orders"])
+    }
+
+    @Test func `a request of which no stage is done yet is not forwarded either`() async throws {
+        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0))
+        let plain = try Bench(
+            .init(.json(200, "{}")), keys: .plain, path: Cart.path, keys: bench.keys)
+        try await plain.send(.cart(key: "k-0")).expectProblem(
+            "stage-failed", 503, executed: "pending")
+        #expect(plain.upstream.received.isEmpty)
+    }
+
+    @Test func `a refusal says nothing of what an earlier process may have sent`() async throws {
+        let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) {
+            .json($0 == 0 ? 503 : 200, "{}")
+        }
+        try await bench.round()
+        #expect(try await record("k-0", bench)?.isSuspended == true)
+        bench.timers.advance(by: .seconds(2))
+        try await bench.round()
+        #expect(try await record("k-0", bench)?.recoveryPoint == .finished)
+    }
+
+    @Test func `work that does not come on ends when its record's time is over`() async throws {
+        let stages = try Self.stages(tolerant: 1)
+        let bench = try await survivors(at: 1, stages) { _ in
+            .failing(.unreachable, effect: .none)
+        }
+        let end = try await record("k-0", bench)?.expiresAt
+        for _ in 0..<3 {
+            bench.foreign?.clock.advance(by: .seconds(3600))
+            bench.timers.advance(by: .seconds(3600))
+            try await bench.round()
+        }
+        #expect(bench.upstream.received.count == 3)
+        #expect(try await record("k-0", bench)?.expiresAt == end)
+        bench.foreign?.clock.advance(by: .seconds(7 * 86400))
+        bench.timers.advance(by: .seconds(3600))
+        try await bench.round()
+        #expect(bench.upstream.received.count == 3)
+        let late = try await bench.send(.cart(key: "k-0"))
+        late.expectProblem("key-expired", 410, executed: "unknown")
+    }
+
     @Test func `nothing is begun when the process is about to end`() async throws {
         let gate = Gate()
         let bench = try await survivors(at: 0, try Self.stages(tolerant: 0)) { _ in

@@ -75,6 +75,12 @@ import Testing
         #expect(try target("/x?y={id}", values(id: id)) == "/x?y=" + id)
     }
 
+    @Test(arguments: ["../v", "v/../w", "v/..", "v\\..\\w", "./v"])
+    func `nor where a server decodes it before it looks for dots`(_ id: String) throws {
+        #expect(throws: TemplateFailure.self) { try self.target("/x/{id}/y", self.values(id: id)) }
+        #expect(try target("/x?y={id}", values(id: id)).hasPrefix("/x?y="))
+    }
+
     @Test func `a line is bounded`() throws {
         let values = values(id: String(repeating: "x", count: 70_000))
         #expect(throws: TemplateFailure.self) { try self.target("/x/{id}", values) }

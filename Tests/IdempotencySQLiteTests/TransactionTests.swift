@@ -127,6 +127,21 @@ import Testing
         }
     }
 
+    @Test func `after a statement that rolls everything back no other one is run`() async throws {
+        try await withStore { (store, service, claim) async throws -> Void in
+            await #expect(throws: SQLError.self) {
+                _ = try await service.workStage(claim) { _, sql in
+                    try sql.execute("INSERT INTO charges VALUES (1, 2, 'x')")
+                    _ = try? sql.execute("INSERT OR ROLLBACK INTO charges VALUES (1, 2, 'x')")
+                    _ = try? sql.execute("INSERT INTO charges VALUES (2, 2, 'x')")
+                    return .reached("charged")
+                }
+            }
+            #expect(try await count(store) == 0)
+            #expect(try await service.retrieve(claim.id)?.recoveryPoint == .started)
+        }
+    }
+
     @Test func `values come back as they went in`() async throws {
         try await withStore { (store, _, _) async throws -> Void in
             let values: [SQLValue] = [

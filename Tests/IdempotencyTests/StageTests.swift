@@ -257,6 +257,18 @@ extension StageTests {
         #expect(settled.isSuspended)
     }
 
+    @Test func `a stage that was announced is not repeated by another policy`() async throws {
+        let claim = try await claim()
+        _ = try await service.begin("taxes", of: claim, policy: policy)
+        let other = bench.other()
+        try await other.recover()
+        var later = policy
+        later.unknown = .retry
+        let admission = try await other.initializeRequest(request(), policy: later)
+        #expect(admission.isUnknown)
+        #expect(try await stored().pendingStage == "taxes")
+    }
+
     @Test func `an operator's release of an unknown stage goes on before it`() async throws {
         var claim = try await claim()
         claim = try await service.advance(claim, to: "taxes", reply: nil, policy: policy)
@@ -339,6 +351,50 @@ extension StageTests {
 }
 
 extension StageTests {
+    @Test func `a conclusion that was stored all the same is not reported as dropped`()
+        async throws
+    {
+        let service = bench.journaled()
+        let claim = try await claim("k", service)
+        bench.store.fail(.replace, .after)
+        await #expect(throws: StoreError.self) {
+            _ = try await service.workStage(
+                claim, .finished(.sample, retention: .seconds(60)), policy: policy)
+        }
+        bench.clock.advance(by: .seconds(10))
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.dropped.isEmpty)
+        #expect(try await stored().recoveryPoint == .finished)
+    }
+
+    @Test func `a conclusion that waits for the store is not overtaken by its lease's end`()
+        async throws
+    {
+        let service = bench.journaled()
+        let claim = try await claim("k", service)
+        bench.store.breakDown([.replace])
+        await #expect(throws: StoreError.self) {
+            _ = try await service.workStage(
+                claim, .finished(.sample, retention: .seconds(600)), policy: policy)
+        }
+        bench.store.mend()
+        bench.clock.advance(by: policy.lease + .seconds(1))
+        #expect(try await service.lapseOverdue(policy: policy) == 0)
+        #expect(await service.retryUnsaved() == 0)
+        #expect(bench.events.dropped.isEmpty)
+        #expect(try await stored().recoveryPoint == .finished)
+    }
+
+    @Test func `the answer of the last stage is replayed from memory`() async throws {
+        let claim = try await claim()
+        _ = try await service.workStage(claim) { _, _ in .reached("taxes") }
+        _ = try await service.workStage(claim) { _, _ in .finished(.sample) }
+        #expect(service.statistics.cachedReplies == 1)
+        let reads = bench.store.count(.find)
+        #expect(try await service.initializeRequest(request(), policy: policy).finished.isSaved)
+        #expect(bench.store.count(.find) == reads)
+    }
+
     @Test func `who works elsewhere gets a token, and one who comes back the work`() async throws {
         let policy = policy
         guard case .created(let made) = try await service.initialize(request(), policy: policy)

@@ -195,6 +195,7 @@ extension KeyedRequestHandler {
     private func execute(_ claim: Claim, _ call: KeyedCall) async throws {
         call.account.keyID = claim.id
         call.account.attempts = claim.attempts
+        guard !isMisfit(claim) else { return try await leave(claim, call) }
         counters.executions.increment()
         let client = AttachedClient(call, services)
         let work: any ClaimedWork =
@@ -228,6 +229,24 @@ extension KeyedRequestHandler {
 }
 
 extension KeyedRequestHandler {
+    /// Whether some stages of a claim's work may be done that this route does not have any more.
+    private func isMisfit(_ claim: Claim) -> Bool {
+        guard staged == nil else { return false }
+        if claim.key.content != nil { return true }
+        return claim.recoveryPoint != .started && !rules.hasBackendStages
+    }
+
+    /// Leaves a record to the stages that it was begun with, or to an operator.
+    private func leave(_ claim: Claim, _ call: KeyedCall) async throws {
+        services.log.write(.error, "the route lost its stages; the key is held") { line in
+            line.member("key_id", claim.id.description)
+            line.member("route", route.name)
+            line.member("recovery_point", claim.recoveryPoint.description)
+        }
+        let (status, _) = await conclusions.settle(claim, .suspended(reached: nil))
+        try await call.give(.stagesChanged, status, as: .suspended, at: claim.recoveryPoint)
+    }
+
     private func refuse(_ refusal: Refusal, _ call: KeyedCall) async throws {
         switch refusal {
         case .reused(let differs, let id, let recoveryPoint):

@@ -40,7 +40,8 @@ extension StagedExecution {
             await give(
                 problem, .inFlight, as: .suspended, at: point ?? claim.key.resumptionPoint)
         case .lost:
-            client?.isConcluded = true
+            // Nothing was sent: if nobody else has the key, it is gone on with.
+            _ = await settle(.suspended(reached: nil))
             await giveLost()
         }
     }

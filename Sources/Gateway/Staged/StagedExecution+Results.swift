@@ -23,7 +23,7 @@ extension StagedExecution {
             let problem = Problem.stageFailed(point, failure, hasActed: !claim.key.stages.isEmpty)
             return await fail(index, at: point, problem.reply(for: claim.key), nil)
         case .refused(let answer):
-            if isFirst { return .released(answer) }
+            if isFirst, !mayBeRepeated { return .released(answer) }
             if mayBeRepeated { return .suspended(reached: nil, .stagePending(nil)) }
             var final = answer
             final.ruling = .keep
@@ -94,14 +94,11 @@ extension StagedExecution {
                 self.claim, to: point, reply: reply, policy: self.staged.rules.policy)
         }
         client?.recoveryPoint = claim.key.resumptionPoint
-        switch obstacle {
-        case nil: return nil
-        case .lost: return .lost
-        default:
-            let record = StageRecord(
-                recoveryPoint: point, reply: reply, reachedAt: claim.key.updatedAt)
-            return .suspended(reached: record, .stageUnsaved)
-        }
+        guard let obstacle else { return nil }
+        let record = StageRecord(recoveryPoint: point, reply: reply, reachedAt: claim.key.updatedAt)
+        // A claim whose lease is over settles a record that became unknown meanwhile.
+        if case .lost = obstacle { return .suspended(reached: record, .stagePending(nil)) }
+        return .suspended(reached: record, .stageUnsaved)
     }
 
     /// Has the store note something, trying again for a moment; nil when it has.

@@ -89,8 +89,9 @@ extension Template {
 
     private static func hasDotSegment(_ target: [UInt8]) -> Bool {
         target.prefix { $0 != UInt8(ascii: "?") }.split(separator: UInt8(ascii: "/")).contains {
-            let segment = percentDecoded($0) ?? []
-            return segment == [0x2E] || segment == [0x2E, 0x2E]
+            // Some servers take an encoded slash, or a backslash, for one that separates.
+            let parts = (percentDecoded($0) ?? []).split { $0 == 0x2F || $0 == 0x5C }
+            return parts.contains { $0 == [0x2E] || $0 == [0x2E, 0x2E] }
         }
     }
 }
