@@ -26,6 +26,8 @@ package final class Completer {
     static let page = 8
     /// Records that one round looks at.
     static let round = 256
+    /// Bytes after which a round looks no further: a record comes with its request and answers.
+    static let roundBytes = 16 << 20
     /// Records whose pauses are remembered.
     static let remembered = 10_000
 
@@ -40,12 +42,16 @@ package final class Completer {
     /// - Throws: When the store failed.
     package func round() async throws(StoreError) {
         guard !routes.isEmpty else { return }
+        var bytes = 0
         for _ in 0..<(Self.round / Self.page) {
-            guard underWay.count < Self.concurrency, !hasEnded else { return }
+            guard underWay.count < Self.concurrency, !hasEnded, bytes < Self.roundBytes else {
+                return
+            }
             let page = try await services.keys.suspended(after: last, limit: Self.page)
             for key in page {
                 guard underWay.count < Self.concurrency else { return }
                 last = key.id
+                bytes += key.bytesOfWork
                 if isDue(key.id) { take(key) }
             }
             guard page.count == Self.page else {
@@ -120,4 +126,11 @@ package final class Completer {
 
     private static let shortestPause = Duration.seconds(1)
     private static let longestPause = Duration.seconds(60)
+}
+
+extension IdempotencyKey {
+    /// The bytes of its request and its stages' answers, more or less.
+    fileprivate var bytesOfWork: Int {
+        stages.reduce(content?.count ?? 0) { $0 + ($1.reply?.responseBody?.count ?? 0) }
+    }
 }
