@@ -40,7 +40,8 @@ extension StagedExecution {
             await give(
                 problem, .inFlight, as: .suspended, at: point ?? claim.key.resumptionPoint)
         case .lost:
-            client?.isConcluded = true
+            // Whether it really is somebody else's shows here; else its work goes on later.
+            _ = await settle(.suspended(reached: nil))
             await giveLost()
         }
     }

@@ -96,7 +96,8 @@ extension StagedExecution {
         client?.recoveryPoint = claim.key.resumptionPoint
         switch obstacle {
         case nil: return nil
-        case .lost: return .lost
+        // A record that was taken for lapsed meanwhile is settled by this, if the token still is
+        // the last one.
         default:
             let record = StageRecord(
                 recoveryPoint: point, reply: reply, reachedAt: claim.key.updatedAt)
