@@ -48,6 +48,8 @@ import Testing
 /// | `lapse` | work is gone on with although a stage's outcome is unknown | 6 |
 /// | `pause` | suspended work begins from the start | 14 |
 /// | `StagePlan.step` | compensations are made from the first to the last | 82 |
+/// | `reclaim` | work is gone on with that another gateway has just claimed | 74 |
+/// | `advance` | a stage counts as recorded although the store failed | 122 |
 /// | `conclude` | a claim whose call was withdrawn is kept (found by itself) | 14 |
 @Suite struct SimulationTests {
     @Test func `the promises are kept in every world`() async {
