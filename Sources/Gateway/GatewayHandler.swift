@@ -36,16 +36,18 @@ package final class GatewayHandler: Handler {
     ///   - tasks: Starts this loop's tasks; nil starts them on the caller's actor.
     ///   - spool: Where this loop puts keyed bodies that are too long for memory; nil keeps them
     ///     there.
+    ///   - jitter: By how much a pause is longer than it has to be, up to the number given.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
         timers: any Timers, log: Log, metrics: GatewayMetrics, detached: DetachedTransfers,
         ledger: ProbeLedger = ProbeLedger(), tasks: (any TaskStarter)? = nil,
-        spool: (any BodySpool)? = nil
+        spool: (any BodySpool)? = nil,
+        jitter: @escaping (UInt64) -> UInt64 = { .random(in: 0...$0) }
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
         let services = LoopServices(
             keys: keys, timers: timers, tasks: tasks, log: log, metrics: metrics,
-            detached: detached, spool: spool)
+            detached: detached, spool: spool, jitter: jitter)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],

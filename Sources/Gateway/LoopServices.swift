@@ -14,13 +14,17 @@ final class LoopServices {
     let identities = IdentityReader()
     let derivedKeys = DerivedKeys()
     let work = OngoingWork()
+    /// By how much a pause is longer than it has to be, up to the number given.
+    let jitter: (UInt64) -> UInt64
     /// Set once all routes' clients are there.
     var prober: Prober?
 
     init(
         keys: IdempotencyKeyService, timers: any Timers, tasks: (any TaskStarter)?, log: Log,
-        metrics: GatewayMetrics, detached: DetachedTransfers, spool: (any BodySpool)?
+        metrics: GatewayMetrics, detached: DetachedTransfers, spool: (any BodySpool)?,
+        jitter: @escaping (UInt64) -> UInt64
     ) {
+        self.jitter = jitter
         self.tasks = tasks
         self.spool = spool
         self.keys = keys

@@ -87,7 +87,7 @@ struct Checker {
             if isAsking { fail("request \(number) got no answer in ten minutes") }
         case .crashed(let process): dead.insert(process)
         case .asked: isAsking = true
-        case .started, .stopped, .resumed, .healed: break
+        case .started, .stopped, .resumed, .healed, .called, .performed, .probed: break
         }
     }
 }

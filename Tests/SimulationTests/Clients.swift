@@ -87,7 +87,7 @@ final class Call: @unchecked Sendable {
         fields.append(.idempotencyKey, order.key)
         fields.append(FieldName("X-Request"), "\(number)")
         let head = RequestHead(
-            method: .post, target: Array("/orders".utf8)[...], fields: fields,
+            method: .post, target: Array("/orders/\(order.scope)".utf8)[...], fields: fields,
             framing: .length(UInt64(order.body.utf8.count)))
         return Request(
             head: head, body: ScriptedBody([order.body]),

@@ -27,14 +27,35 @@ import Testing
             plan.upstream = [(1, .cutAfter), (1, .answers), (1, .unreachable)]
         },
         Scenario("a stream") { $0.streams = true },
+        Scenario("stages that are held") { $0.stages = stages(.hold) },
+        Scenario("stages that are asked for") { $0.stages = stages(.probe) },
+        Scenario("stages that are repeated") { $0.stages = stages(.retry) },
+        Scenario("stages and a duplicate, two gateways") { plan in
+            plan.stages = stages(.probe)
+            plan.hosts = 2
+            plan.clients = [[order], [order]]
+            plan.lease = .seconds(2)
+            plan.upstream = [(1, .slow), (2, .answers)]
+        },
+        Scenario("stages that are taken back") { plan in
+            plan.stages = stages(.probe, back: .probe)
+            plan.declinedStage = 2
+        },
     ]
+
+    private static func stages(
+        _ way: PlannedStage.Way, back: PlannedStage.Way? = nil
+    ) -> [PlannedStage] {
+        (0..<3).map { PlannedStage(unknown: way, back: $0 < 2 ? back : nil) }
+    }
 
     private static let order = Order(scope: "alice", key: "k1")
 
     @Test(arguments: scenarios)
     func `a crash at any step breaks no promise`(_ scenario: Scenario) async {
         let steps = Simulation(scenario.plan(0)).busySteps
-        for step in 1...min(steps, 100) {
+        let limit = scenario.plan(0).isStaged ? 300 : 100
+        for step in 1...min(steps, limit) {
             var plan = scenario.plan(0)
             plan.crashAt = step
             let violations = Simulation(plan).violations
@@ -45,7 +66,8 @@ import Testing
 
     @Test(arguments: scenarios)
     func `a failure of any call of the store breaks no promise`(_ scenario: Scenario) async {
-        for call in 0..<min(Simulation(scenario.plan(0)).storeCalls, 12) {
+        let limit = scenario.plan(0).isStaged ? 20 : 12
+        for call in 0..<min(Simulation(scenario.plan(0)).storeCalls, limit) {
             for fault in StoreFault.allCases {
                 var plan = scenario.plan(0)
                 plan.storeFaultAt = [call: fault]

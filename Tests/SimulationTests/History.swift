@@ -8,6 +8,12 @@ struct History {
         case sent(request: Int, Order, process: Int)
         /// A gateway began to send a request to the upstream.
         case forwarded(exchange: Int, request: Int, Order, process: Int)
+        /// A gateway began to send a step's call, built on the answer of that number.
+        case called(exchange: Int, Step, Order, after: Int?, process: Int)
+        /// The upstream did what a step asks for.
+        case performed(exchange: Int, Step, Order)
+        /// The upstream was asked for a step, and said which exchange it was executed by.
+        case probed(Step, name: String, found: Int?)
         /// Nothing of it was sent after all.
         case unreached(exchange: Int)
         /// The upstream did what was asked.
@@ -40,7 +46,7 @@ struct History {
         /// What the upstream means by it.
         var meaning: Meaning
 
-        enum Meaning: Hashable { case acted, refused, unclear }
+        enum Meaning: Hashable { case acted, declined, refused, unclear }
     }
 
     /// What a client was told.

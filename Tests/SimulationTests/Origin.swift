@@ -5,17 +5,19 @@ import TestSupport
 final class Origin: @unchecked Sendable {
     private unowned let world: World
     private var exchanges = 0
+    /// What it has done of work in stages.
+    var book = OriginBook()
 
     init(_ world: World) { self.world = world }
 
     /// The number of a new exchange.
-    fileprivate func number() -> Int {
+    func number() -> Int {
         defer { exchanges += 1 }
         return exchanges
     }
 
     /// What happens to a request.
-    fileprivate func behaviour() -> Behaviour {
+    func behaviour() -> Behaviour {
         guard !world.isHealed else { return .answers }
         let all = world.plan.upstream
         var rest = world.number(in: 0..<all.reduce(0) { $0 + $1.weight })
@@ -29,18 +31,20 @@ final class Origin: @unchecked Sendable {
 
 /// One process's way to the upstream.
 final class OriginClient: UpstreamClient {
-    private let process: SimulatedProcess
-    private var world: World { process.world }
+    let process: SimulatedProcess
+    var world: World { process.world }
 
     init(_ process: SimulatedProcess) { self.process = process }
 
     func exchange(
         _ outgoing: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
+        if let probe = StageProbe(outgoing.target) { return try await answer(probe) }
         guard !world.isClosed, case .whole(let body) = outgoing.body,
             let order = Order(body: body)
         else { throw UpstreamError(.malformed, effect: .none, detail: "not an order") }
-        let behaviour = world.origin.behaviour()
+        let call = StageRequest(outgoing.target)
+        var behaviour = world.origin.behaviour()
         let number = world.origin.number()
         let request = outgoing.fields.text(FieldName("X-Request")).flatMap { Int($0) } ?? -1
         await world.sleep(world.delay(upTo: 100), of: process)
@@ -48,13 +52,22 @@ final class OriginClient: UpstreamClient {
         if let maySend = outgoing.maySend, !maySend() {
             throw UpstreamError(.withdrawn, effect: .none, detail: "simulated")
         }
-        world.note(
-            .forwarded(exchange: number, request: request, order, process: process.number))
+        if let call {
+            if call.step.stage == world.plan.declinedStage { behaviour = .declines }
+            behaviour = world.origin.book.accept(call.step, of: order, behaviour)
+            world.note(
+                .called(
+                    exchange: number, call.step, order, after: call.after,
+                    process: process.number))
+        } else {
+            world.note(
+                .forwarded(exchange: number, request: request, order, process: process.number))
+        }
         if behaviour == .unreachable {
             world.note(.unreached(exchange: number))
             throw UpstreamError(.unreachable, effect: .none, detail: "simulated")
         }
-        return OriginExchange(number, order, behaviour, process)
+        return OriginExchange(number, order, call?.step, behaviour, process)
     }
 }
 
@@ -62,6 +75,7 @@ final class OriginClient: UpstreamClient {
 private final class OriginExchange: UpstreamExchange {
     private let number: Int
     private let order: Order
+    private let step: Step?
     private let behaviour: Behaviour
     private let process: SimulatedProcess
     private let content: History.Content
@@ -70,13 +84,19 @@ private final class OriginExchange: UpstreamExchange {
     private var chunks: [[UInt8]]
     private var world: World { process.world }
 
-    init(_ number: Int, _ order: Order, _ behaviour: Behaviour, _ process: SimulatedProcess) {
+    init(
+        _ number: Int, _ order: Order, _ step: Step?, _ behaviour: Behaviour,
+        _ process: SimulatedProcess
+    ) {
         self.number = number
+        self.step = step
         self.order = order
         self.behaviour = behaviour
         self.process = process
         let world = process.world
-        content = behaviour.content(of: order, number, world)
+        content =
+            step.map { behaviour.content(of: $0, order, number, world) }
+            ?? behaviour.content(of: order, number, world)
         time = behaviour.time(world)
         chunks = content.text.utf8.split(separator: UInt8(ascii: "#"), maxSplits: 1).map(Array.init)
         if chunks.count == 2 { chunks[0].append(UInt8(ascii: "#")) }
@@ -85,15 +105,19 @@ private final class OriginExchange: UpstreamExchange {
 
     /// Has the order executed, or not: no later than its answer, where there is one.
     private func act() {
-        guard behaviour.executes(world) else { return }
+        guard behaviour.executes(world), step == nil || behaviour != .declines else { return }
         let (number, order, world, process) = (number, order, world, process)
+        let step = step
         let isAnswered = behaviour != .cutAfter && behaviour != .silent
-        let latest = isAnswered ? time : time * 2
+        var latest = isAnswered ? time : time * 2
+        if step != nil { latest = min(latest, Plan.longestWay) }
         let part = world.number(in: 0..<100)
         _ = world.after(latest * part / 100) {
             // What a dead process has sent may be lost on the way.
             guard !process.isDead || world.happens(0.5) else { return }
-            world.note(.executed(exchange: number, order))
+            guard let step else { return world.note(.executed(exchange: number, order)) }
+            world.origin.book.perform(step, of: order, number)
+            world.note(.performed(exchange: number, step, order))
         }
     }
 
@@ -107,7 +131,8 @@ private final class OriginExchange: UpstreamExchange {
         }
         let length = UInt64(content.text.utf8.count)
         return ResponseHead(
-            status: UInt16(content.status), fields: ["Content-Type": "text/plain"],
+            status: UInt16(content.status),
+            fields: ["Content-Type": step == nil ? "text/plain" : "application/json"],
             framing: .length(length))
     }
 

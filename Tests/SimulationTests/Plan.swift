@@ -16,6 +16,16 @@ struct Plan {
     var waitLimit: Duration = .seconds(30)
     var lease: Duration = .seconds(30)
     var streams = false
+    /// The stages of the route's work; none for requests that are forwarded.
+    var stages: [PlannedStage] = []
+    /// How often a stage's call is made in one run, when it may be made again.
+    var stageAttempts = 1
+    /// How long what goes on by itself has to come to its end, once nothing fails any more.
+    var rest = Duration.seconds(110)
+    /// The stage that the upstream declines for good, if it gets that far.
+    var declinedStage: Int?
+    /// The probability that a question what became of a stage fails.
+    var probeFaults = 0.0
     /// Whether memory keeps finished answers.
     var caches = true
 
@@ -117,6 +127,10 @@ extension Plan {
         patience = [3_000, 20_000, 90_000].randomElement(using: &random)!
         drawOrders(&random)
         drawFaults(&random)
+        // After all else, so that the other worlds are what they were without it.
+        guard seed % 4 == 1 else { return }
+        drawStages(&random)
+        probeFaults = [0, 0.2, 0.5].randomElement(using: &random)!
     }
 
     private mutating func drawOrders(_ random: inout SplitMix) {

@@ -8,6 +8,8 @@ final class SharedStore: @unchecked Sendable {
     private(set) var calls = 0
     /// How many records are locked, once that was counted.
     private(set) var locked: Int?
+    /// Records without an answer that nobody works on, once they were counted.
+    private(set) var resting: [RestingKey] = []
     private var failsUntil: UInt64 = 0
 
     init(_ world: World) {
@@ -18,6 +20,11 @@ final class SharedStore: @unchecked Sendable {
     /// Counts the locked records, soon.
     func countLocked() {
         Task(executorPreference: world.outside) {
+            if self.world.plan.isStaged {
+                let unknown = try? await self.records.unknown(after: nil, limit: 1000)
+                let suspended = try? await self.records.suspended(after: nil, limit: 1000)
+                self.resting = (unknown.map { $0 + (suspended ?? []) } ?? []).map(\.resting)
+            }
             self.locked = try? await self.records.unfinished(after: nil, limit: 1000).count
         }
     }
@@ -161,6 +168,13 @@ extension StoreConnection {
 }
 
 extension IdempotencyKey {
+    fileprivate var resting: RestingKey {
+        let scope = requestPath.split(separator: "/").last ?? ""
+        return RestingKey(
+            name: "\(scope)/\(identity.idempotencyKey)", isUnknown: recoveryPoint == .unknown,
+            pending: pendingStage)
+    }
+
     fileprivate var text: String {
         let name = identity.idempotencyKey
         return "\(name) revision \(revision) \(recoveryPoint) \(isLocked ? "locked" : "idle")"

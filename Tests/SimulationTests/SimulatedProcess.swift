@@ -49,9 +49,25 @@ actor SimulatedProcess {
         gateway = GatewayHandler(
             table: plan.table, clients: [OriginClient(self)], keys: keys,
             timers: SimulatedTimers(self), log: Self.log, metrics: Self.metrics,
-            detached: DetachedTransfers(limit: 1000, Metrics()))
+            detached: DetachedTransfers(limit: 1000, Metrics()),
+            ledger: ProbeLedger(seed: plan.seed), jitter: { $0 / 3 })
         isServing = true
         maintain()
+        guard plan.isStaged else { return }
+        Task(executorPreference: executor) { await self.goOn() }
+    }
+
+    /// Looks for work that goes on without its clients, as `Maintenance` does, at once at first.
+    private func goOn() async {
+        while !world.isClosed, let gateway {
+            do {
+                try await gateway.completer.round()
+                try await gateway.prober.round()
+            } catch {
+                await world.sleep(.seconds(5), of: self)
+            }
+            await world.sleep(.seconds(1), of: self)
+        }
     }
 
     /// Maintains the keys, as `LoopGraph` does, if not quite as often.
@@ -133,6 +149,7 @@ extension Plan {
         rules.streams = streams
         rules.policy.lease = lease
         rules.policy.unknown = repeatsUnknown ? .retry : .hold
+        rules.stages = stageRules
         guard let everything = try? PathPattern("/**") else { preconditionFailure("a path") }
         return RoutingTable(
             routes: [Route(name: "orders", path: everything, keys: rules)],

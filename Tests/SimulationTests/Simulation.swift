@@ -22,7 +22,10 @@ struct Simulation {
         storeCalls = world.disk.calls
         history = world.history
         strangers = world.jobs.strangers
-        violations += Checker(plan, history).violations
+        violations +=
+            plan.isStaged
+            ? StageChecker(plan, history, world.disk.resting).violations
+            : Checker(plan, history).violations
         if strangers > 0 { violations.append("\(strangers) jobs left the simulation's thread") }
         self.violations = violations
         world.fallApart()
@@ -36,7 +39,7 @@ extension World {
         startClients()
         guard run(until: { busyClients == 0 }) else { return ["the clients never end"] }
         heal()
-        guard run(for: .seconds(110)) else { return ["time does not pass"] }
+        guard run(for: plan.rest) else { return ["time does not pass"] }
         askForAll()
         guard run(until: { busyClients == 0 }) else { return ["the last requests never end"] }
         guard run(for: .seconds(10)) else { return ["time does not pass"] }

@@ -7,8 +7,10 @@ package final class ProbeLedger: Sendable {
     private let schedule: Mutex<ProbeSchedule>
 
     /// A ledger without records.
-    package init() {
-        schedule = Mutex(ProbeSchedule(seed: .random(in: .min ... .max)))
+    ///
+    /// - Parameter seed: For the jitter of its pauses.
+    package init(seed: UInt64 = .random(in: .min ... .max)) {
+        schedule = Mutex(ProbeSchedule(seed: seed))
     }
 
     /// How many records are followed.

@@ -82,6 +82,7 @@ struct ProbeSchedule {
         for (id, progress) in records where due.count < limit {
             if !progress.isUnderWay, let moment = progress.due, moment <= now { due.append(id) }
         }
+        due.sort()
         for id in due { take(id, now: now) }
         return due
     }

@@ -121,7 +121,7 @@ package final class Completer {
         }
         let nanoseconds = UInt64(clamping: pause.components.seconds) * 1_000_000_000
         waits[id] = Wait(
-            pause: pause, until: now + nanoseconds + UInt64.random(in: 0...(nanoseconds / 4)))
+            pause: pause, until: now + nanoseconds + services.jitter(nanoseconds / 4))
     }
 
     private static let shortestPause = Duration.seconds(1)

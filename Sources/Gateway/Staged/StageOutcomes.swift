@@ -48,12 +48,14 @@ struct StageBackoff {
     }
 
     /// The next pause; nil when the call is not to be made again.
-    mutating func next() -> Duration? {
+    mutating func next(
+        jitter: (UInt64) -> UInt64 = { .random(in: 0...$0) }
+    ) -> Duration? {
         guard attempts > 0 else { return nil }
         attempts -= 1
         let next = min(pause, Self.longest)
         pause = next * 2
-        return next + next / 1000 * Int.random(in: 0...250)
+        return next + next / 1000 * Int(jitter(250))
     }
 
     private static let longest = Duration.seconds(60)

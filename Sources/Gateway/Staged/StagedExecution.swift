@@ -67,7 +67,7 @@ final class StagedExecution: ClaimedWork {
         case stuck
         /// It goes on later.
         case suspended(reached: StageRecord?, Problem)
-        /// The claim is somebody else's now.
+        /// The claim may be somebody else's now, and nothing was sent under it that is not recorded.
         case lost
     }
 
@@ -133,7 +133,8 @@ extension StagedExecution {
         while true {
             let result = await attempt(request, step, call)
             if case .unknown = result, call.toleratesRepeats { mayHaveActed = true }
-            guard mayRepeat(result, call), let delay = backoff.next() else { return result }
+            guard mayRepeat(result, call), let delay = backoff.next(jitter: staged.services.jitter)
+            else { return result }
             await pause(for: delay)
             if isCancelled { return result }
         }
