@@ -144,14 +144,19 @@ extension AdminAnswer {
         _ record: IdempotencyKey, _ status: UInt16 = 200, token: LockToken? = nil
     ) async -> AdminAnswer {
         record.isLong
-            ? await recordElsewhere(record, status, token)
+            ? await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await recordElsewhere(record, status, token)
+            }
             : AdminAnswer(status, record: record, token: token)
     }
 
     /// A page of records, written where the caller runs, or elsewhere if one of them is long.
     static func page(_ page: KeyPage) async -> AdminAnswer {
         page.keys.contains { $0.isLong } || page.keys.count > 50
-            ? await pageElsewhere(page) : AdminAnswer(page: page)
+            ? await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await pageElsewhere(page)
+            }
+            : AdminAnswer(page: page)
     }
 
     @concurrent private static func recordElsewhere(

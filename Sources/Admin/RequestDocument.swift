@@ -36,7 +36,9 @@ struct RequestDocument {
         do throws(JSONError) {
             parsed =
                 bytes.count > 16_384
-                ? try await Self.parseElsewhere(bytes)
+                ? try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                    () async throws(JSONError) in try await Self.parseElsewhere(bytes)
+                }
                 : (try JSON.parse(bytes[...]).members, [:])
         } catch {
             throw AdminProblem.badRequest("The body is not JSON: \(error).")
