@@ -16,7 +16,7 @@ extension KeyOperations {
             throw AdminProblem.keyExists(try await keys.retrieve(request.identity)?.id)
         }
         audit("create", key, from: nil, call)
-        return AdminAnswer(201, record: key, token: key.lockToken)
+        return await .record(key, 201, token: key.lockToken)
     }
 
     /// `initializeRequest`: a new record, or what is there already.
@@ -25,11 +25,11 @@ extension KeyOperations {
         switch try await keys.initialize(request, policy: policy) {
         case .created(let key):
             audit("initialize", key, from: nil, call)
-            return AdminAnswer(201, record: key, token: key.lockToken)
+            return await .record(key, 201, token: key.lockToken)
         case .resumed(let key):
             audit("initialize", key, from: key, call)
-            return AdminAnswer(200, record: key, token: key.lockToken)
-        case .finished(let key): return AdminAnswer(200, record: key)
+            return await .record(key, token: key.lockToken)
+        case .finished(let key): return await .record(key)
         case .refused(let refusal): return AdminAnswer(AdminProblem(refusal))
         }
     }
@@ -51,7 +51,7 @@ extension KeyOperations {
         try document.finish()
         let claim = try await keys.lock(key.id, policy: policy)
         audit("lock", claim.key, from: key, call)
-        return AdminAnswer(record: claim.key, token: claim.lockToken)
+        return await .record(claim.key, token: claim.lockToken)
     }
 
     /// The two ways to go on with a record under its token.
@@ -73,7 +73,7 @@ extension KeyOperations {
         let changed = try await keys.update(
             key.id, token: token, recoveryPoint: point, reply: reply, policy: policy)
         audit(way.rawValue, changed, from: key, call)
-        return AdminAnswer(record: changed)
+        return await .record(changed)
     }
 
     /// What operators do to a record without its token.
@@ -83,7 +83,7 @@ extension KeyOperations {
         do {
             let changed = try await settle(key, action, &document)
             audit(action.rawValue, changed, from: key, call)
-            return AdminAnswer(record: changed)
+            return await .record(changed)
         } catch {
             let outcome: Audited = error is StoreError ? .unknown : .refused
             audit(action.rawValue, key, from: key, call, outcome)

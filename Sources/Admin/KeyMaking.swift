@@ -52,13 +52,14 @@ extension KeyMaking {
             document.tell("request_params", "expected an object")
             return nil
         }
-        var json = JSONWriter()
-        json.value(value)
-        guard json.bytes.count <= 65_536 else {
-            document.tell("request_params", "expected at most 65536 bytes of JSON")
+        let text = document.text("request_params", of: value)
+        // It is shown within a record, within a list, to readers that do not go on for ever.
+        guard text.count <= 65_536, JSON.isValid(text[...], depth: 64) else {
+            document.tell(
+                "request_params", "expected at most 65536 bytes of JSON, nested 64 deep at most")
             return nil
         }
-        return String(decoding: json.bytes, as: UTF8.self)
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// Who asks, as a hash that is no gateway's: those begin with the length of a field's name,

@@ -72,7 +72,7 @@ package struct KeyOperations {
         case .keys: return try await list(KeyQuery(text: request.head.query ?? []))
         case .initialize: return try await initialize(call)
         case .key(let id) where method == .patch: return try await advance(id, .update, call)
-        case .key(let id): return AdminAnswer(record: try await key(id))
+        case .key(let id): return await .record(try await key(id))
         case .action(let id, .lock): return try await lock(id, call)
         case .action(let id, .stages): return try await advance(id, .stages, call)
         case .action(let id, .release): return try await settle(id, .release, call)
@@ -90,11 +90,7 @@ package struct KeyOperations {
     }
 
     private func list(_ query: KeyQuery) async throws -> AdminAnswer {
-        let page = try await keys.list(query)
-        return AdminAnswer { json in
-            json.list("keys", page.keys) { $0.value($1) }
-            json.member("next", page.next?.description)
-        }
+        await .page(try await keys.list(query))
     }
 }
 
@@ -142,10 +138,52 @@ enum KeyAction: String, CaseIterable {
 }
 
 extension AdminAnswer {
-    /// One record; `token` is shown to the caller that has just locked it.
-    init(_ status: UInt16 = 200, record: IdempotencyKey, token: LockToken? = nil) {
+    /// One record; `token` is shown to the caller that has just locked it. A long one is written on
+    /// the threads of Swift's own pool, so that the event loop goes on.
+    static func record(
+        _ record: IdempotencyKey, _ status: UInt16 = 200, token: LockToken? = nil
+    ) async -> AdminAnswer {
+        record.isLong
+            ? await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await recordElsewhere(record, status, token)
+            }
+            : AdminAnswer(status, record: record, token: token)
+    }
+
+    /// A page of records, written where the caller runs, or elsewhere if one of them is long.
+    static func page(_ page: KeyPage) async -> AdminAnswer {
+        page.keys.contains { $0.isLong } || page.keys.count > 50
+            ? await withTaskExecutorPreference(globalConcurrentExecutor) {
+                await pageElsewhere(page)
+            }
+            : AdminAnswer(page: page)
+    }
+
+    @concurrent private static func recordElsewhere(
+        _ record: IdempotencyKey, _ status: UInt16, _ token: LockToken?
+    ) async -> AdminAnswer {
+        AdminAnswer(status, record: record, token: token)
+    }
+
+    @concurrent private static func pageElsewhere(_ page: KeyPage) async -> AdminAnswer {
+        AdminAnswer(page: page)
+    }
+
+    private init(_ status: UInt16, record: IdempotencyKey, token: LockToken?) {
         var json = JSONWriter()
         json.value(record, token: token)
         self.init(status, mediaType: "application/json", body: json.bytes + [UInt8(ascii: "\n")])
     }
+
+    private init(page: KeyPage) {
+        self.init { json in
+            json.list("keys", page.keys) { $0.value($1) }
+            json.member("next", page.next?.description)
+        }
+    }
+}
+
+extension IdempotencyKey {
+    /// Whether its answer takes so long to write that an event loop should not wait for it.
+    fileprivate var isLong: Bool { reply?.responseBody?.count ?? 0 > 16_384 }
 }

@@ -72,9 +72,12 @@ extension JSONWriter {
     }
 
     /// JSON as it is, other text as a string, anything else in base64; null when it was not kept.
+    ///
+    /// JSON that is nested deeper than most parsers go is shown as text, so that a record, and a
+    /// list that it stands in, can be read.
     private mutating func body(_ body: [UInt8]?) {
         guard let body else { return null() }
-        if (try? JSON.parse(body[...])) != nil {
+        if JSON.isValid(body[...], depth: 64) {
             value(json: body[...])
         } else if String(validating: body, as: UTF8.self) != nil {
             value(bytes: body[...])

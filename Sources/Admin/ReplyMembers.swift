@@ -24,6 +24,7 @@ extension RequestDocument {
         }
         var section: [UInt8] = []
         fields.appendFieldSection(to: &section)
+        if section.count > 65_536 { tell("response_headers", "expected at most 65536 bytes") }
         return status.map {
             StoredReply(responseCode: $0, responseHeaders: section, responseBody: body.bytes)
         }
@@ -63,9 +64,7 @@ extension RequestDocument {
             }
             return (bytes, nil)
         }
-        var json = JSONWriter()
-        json.value(body)
-        return (json.bytes, "application/json")
+        return (text("response_body", of: body), "application/json")
     }
 }
 

@@ -8,6 +8,8 @@ import JSON
 /// each mistake with its place; a member that nobody asked for is one too.
 struct RequestDocument {
     private let members: [JSONValue.Member]
+    /// The texts of members that are long containers, which are empty in ``members``.
+    private let texts: [String: [UInt8]]
     private var known: [String] = []
     private var mistakes: [AdminProblem.Mistake] = []
 
@@ -27,19 +29,55 @@ struct RequestDocument {
             bytes += chunk
         }
         guard !bytes.isEmpty else {
-            members = []
+            (members, texts) = ([], [:])
             return
         }
-        let value: JSONValue
+        let parsed: (members: [JSONValue.Member]?, texts: [String: [UInt8]])
         do throws(JSONError) {
-            value = try JSON.parse(bytes[...])
+            parsed =
+                bytes.count > 16_384
+                ? try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                    () async throws(JSONError) in try await Self.parseElsewhere(bytes)
+                }
+                : (try JSON.parse(bytes[...]).members, [:])
         } catch {
             throw AdminProblem.badRequest("The body is not JSON: \(error).")
         }
-        guard let members = value.members else {
+        guard let members = parsed.members else {
             throw AdminProblem.badRequest("The body is to be a JSON object.")
         }
-        self.members = members
+        (self.members, texts) = (members, parsed.texts)
+    }
+
+    /// Parses a long text on the threads of Swift's own pool, and leaves no large tree for the event
+    /// loop to walk.
+    @concurrent private static func parseElsewhere(
+        _ bytes: [UInt8]
+    ) async throws(JSONError) -> (members: [JSONValue.Member]?, texts: [String: [UInt8]]) {
+        var texts: [String: [UInt8]] = [:]
+        let members = try JSON.parse(bytes[...]).members?.map { member in
+            let kind: JSONValue.Kind
+            switch member.value.kind {
+            case .object(let members) where members.count != 1 || members[0].name != "base64":
+                kind = .object([])
+            case .array where member.name != "response_headers": kind = .array([])
+            default: return member
+            }
+            texts[member.name] = text(of: member.value)
+            return JSONValue.Member(name: member.name, value: JSONValue(kind))
+        }
+        return (members, texts)
+    }
+
+    private static func text(of value: JSONValue) -> [UInt8] {
+        var json = JSONWriter()
+        json.value(value)
+        return json.bytes
+    }
+
+    /// The JSON text of the value that the member of that name has.
+    func text(_ name: String, of value: JSONValue) -> [UInt8] {
+        texts[name] ?? Self.text(of: value)
     }
 
     private static func checkMediaType(_ fields: borrowing Fields) throws {

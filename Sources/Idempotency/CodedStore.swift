@@ -73,7 +73,14 @@ public final class CodedStore: IdempotencyStore {
     /// A part of all records.
     public func list(_ query: KeyQuery) async throws(StoreError) -> KeyPage {
         let page = try await store.list(query)
-        return KeyPage(keys: await listed(page.keys), next: page.next)
+        var (keys, bytes): ([IdempotencyKey], Int) = ([], 0)
+        // What was compressed is longer now.
+        for key in page.keys where bytes < KeyPage.byteLimit {
+            keys.append((try? await decoded(key)) ?? key)
+            bytes += keys[keys.count - 1].replyBytes
+        }
+        let isWhole = keys.count == page.keys.count
+        return KeyPage(keys: keys, next: isWhole ? page.next : keys.last?.id)
     }
 
     /// Runs statements and changes a record, in one transaction.

@@ -96,7 +96,12 @@ public final class InMemoryStore: IdempotencyStore {
                 query.isMet(by: key, at: now)
                     && (query.after.map { $0 < key.id } ?? query.before.map { key.id < $0 } ?? true)
             }.sorted { query.after == nil ? $1.id < $0.id : $0.id < $1.id }
-            let page = Array(found.prefix(max(0, query.limit)))
+            var bytes = 0
+            let page = Array(
+                found.prefix(max(0, query.limit)).prefix { key in
+                    defer { bytes += key.replyBytes }
+                    return bytes < KeyPage.byteLimit
+                })
             return KeyPage(keys: page, next: page.count < found.count ? page.last?.id : nil)
         }
     }

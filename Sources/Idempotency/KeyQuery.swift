@@ -24,7 +24,7 @@ public struct KeyQuery: Sendable {
     public var before: KeyID?
     /// If given, the oldest first, from the first one after this id on.
     public var after: KeyID?
-    /// The most records of a page.
+    /// The most records of a page. It has fewer where their answers are long.
     public var limit: Int
 
     /// Any record, the newest first.
@@ -55,6 +55,10 @@ public struct KeyPage: Sendable {
     /// What is to be given as `before`, or `after`, to go on; nil at the end.
     public var next: KeyID?
 
+    /// The bytes of answers after which a page ends before its `limit`: 4 MiB. It is longer by at
+    /// most the last one's.
+    package static let byteLimit = 4 << 20
+
     /// A page from its parts.
     public init(keys: [IdempotencyKey], next: KeyID?) {
         self.keys = keys
@@ -63,6 +67,12 @@ public struct KeyPage: Sendable {
 }
 
 extension IdempotencyKey {
+    /// What counts for ``KeyPage/byteLimit``.
+    package var replyBytes: Int {
+        (reply?.responseBody?.count ?? 0) + (reply?.responseHeaders.count ?? 0)
+            + stages.reduce(0) { $0 + ($1.reply?.responseBody?.count ?? 0) }
+    }
+
     /// What the record can be found by, by the store's clock.
     public func state(at now: Timestamp) -> KeyQuery.State {
         guard !isExpired(at: now) else { return .expired }

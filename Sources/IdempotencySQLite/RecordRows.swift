@@ -119,15 +119,18 @@ final class RecordRows {
         rows.bind(1, query.after?.sequence ?? query.before?.sequence ?? .max)
         defer { rows.reset() }
         var keys: [IdempotencyKey] = []
-        var seen = 0
+        var (seen, bytes) = (0, 0)
         while try rows.step() {
             seen += 1
             if isMaybe(rows, query) {
                 let key = try read(rows)
-                if query.isMet(by: key, at: now) { keys.append(key) }
+                if query.isMet(by: key, at: now) {
+                    keys.append(key)
+                    bytes += key.replyBytes
+                }
             }
             let isLate = seen.isMultiple(of: 64) && ContinuousClock.now - start > duration
-            guard keys.count < query.limit, !isLate else {
+            guard keys.count < query.limit, bytes < KeyPage.byteLimit, !isLate else {
                 return KeyPage(keys: keys, next: KeyID(rows.text(0)))
             }
         }

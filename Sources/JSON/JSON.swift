@@ -26,6 +26,13 @@ package enum JSON {
                 message: error.message)
         }
     }
+
+    /// Whether ``parse(_:depth:duplicates:)`` takes a text. It makes no values, so that the memory
+    /// that it takes does not grow with their number.
+    package static func isValid(_ text: ArraySlice<UInt8>, depth: Int = 128) -> Bool {
+        var parser = JSONParser(depth: depth, duplicates: .refused)
+        return (try? parser.skip(text.span)) != nil
+    }
 }
 
 /// Turns bytes into values, recursing at most as deep as it may.
@@ -53,6 +60,44 @@ struct JSONParser {
         skipWhitespace(text)
         guard offset == text.count else { throw unexpected(text, "the end of the text") }
         return value
+    }
+
+    /// Reads a whole text for its mistakes alone.
+    mutating func skip(_ text: Span<UInt8>) throws(Failure) {
+        try skipValue(text)
+        skipWhitespace(text)
+        guard offset == text.count else { throw unexpected(text, "the end of the text") }
+    }
+
+    private mutating func skipValue(_ text: Span<UInt8>) throws(Failure) {
+        skipWhitespace(text)
+        guard offset < text.count else { throw unexpected(text, "a value") }
+        switch text[offset] {
+        case UInt8(ascii: "{"): try skipMembers(text)
+        case UInt8(ascii: "["):
+            try enter()
+            if !accept("]", text) {
+                repeat { try skipValue(text) } while accept(",", text)
+                guard accept("]", text) else { throw unexpected(text, "\",\" or \"]\"") }
+            }
+            depth += 1
+        default: _ = try value(text, expected: "a value")
+        }
+    }
+
+    private mutating func skipMembers(_ text: Span<UInt8>) throws(Failure) {
+        try enter()
+        defer { depth += 1 }
+        guard !accept("}", text) else { return }
+        var names: Set<[UInt8]> = []
+        repeat {
+            skipWhitespace(text)
+            guard offset < text.count, text[offset] == JSONText.quote,
+                names.insert(Array(try string(text).utf8)).inserted, accept(":", text)
+            else { throw unexpected(text, "a member's name, once") }
+            try skipValue(text)
+        } while accept(",", text)
+        guard accept("}", text) else { throw unexpected(text, "\",\" or \"}\"") }
     }
 
     private mutating func value(

@@ -42,6 +42,49 @@ import Testing
         #expect(key.content == nil)
     }
 
+    @Test func `a deeply nested body does not make its record or a list unreadable`() async throws {
+        let made = try await create()
+        let body = String(repeating: "[", count: 120) + String(repeating: "]", count: 120)
+        let done = try await site.send(
+            .post, "/v1/keys/\(made.id)/stages",
+            "{\"response_code\": 200, \"response_body\": \(body)}", stage: made.token)
+        #expect(done["response_body"]?.string == body)
+        let list = try await site.send(.get, "/v1/keys")
+        #expect(list["keys"]?.elements?.first?["response_body"]?.string == body)
+    }
+
+    @Test func `parameters that are nested too deep and fields that are too long are refused`()
+        async throws
+    {
+        let deep = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
+        let refused = try await site.send(
+            .post, "/v1/keys",
+            "{\"request_method\": \"POST\", \"request_path\": \"/\", "
+                + "\"request_params\": {\"a\": \(deep)}}")
+        #expect(refused.status == 400)
+        #expect(refused["mistakes"]?.elements?.first?["path"]?.string == "request_params")
+        let made = try await create()
+        let field = "[\"X\", \"\(String(repeating: "v", count: 65_536))\"]"
+        let long = try await site.send(
+            .post, "/v1/keys/\(made.id)/stages",
+            "{\"response_code\": 200, \"response_headers\": [\(field)]}", stage: made.token)
+        #expect(long.status == 400)
+        #expect(long["mistakes"]?.elements?.first?["path"]?.string == "response_headers")
+    }
+
+    @Test func `a long body stays what it is`() async throws {
+        let made = try await create()
+        let text = "[" + String(repeating: "1, {\"a\": [2.50]}, ", count: 4000) + "null]"
+        let done = try await site.send(
+            .post, "/v1/keys/\(made.id)/stages",
+            "{\"response_code\": 200, \"response_body\": \(text)}", stage: made.token)
+        #expect(done.status == 200)
+        let id = try #require(KeyID(made.id))
+        let reply = try #require(try await site.keys.retrieve(id)?.reply)
+        #expect(reply.responseBody == Array(text.utf8.filter { $0 != 0x20 }))
+        #expect(String(decoding: reply.responseHeaders, as: UTF8.self).contains("json"))
+    }
+
     @Test func `a key is generated where none is given`() async throws {
         let body = #"{"request_method": "POST", "request_path": "/", "idempotency_key": null}"#
         let made = try await site.send(.post, "/v1/keys", body)

@@ -23,6 +23,31 @@ import Testing
         }
     }
 
+    /// Keeps of a body its length alone.
+    private struct Shrinking: ReplyCoding {
+        func encode(_ reply: StoredReply, of id: KeyID) throws(StoreError) -> StoredReply {
+            StoredReply(
+                responseCode: reply.responseCode,
+                responseHeaders: Array("\(reply.responseBody?.count ?? 0)".utf8), responseBody: [])
+        }
+
+        func decode(_ reply: StoredReply, of id: KeyID) throws(StoreError) -> StoredReply {
+            let count = Int(String(decoding: reply.responseHeaders, as: UTF8.self)) ?? 0
+            return StoredReply(
+                responseCode: reply.responseCode, responseHeaders: [],
+                responseBody: [UInt8](repeating: 0, count: count))
+        }
+    }
+
+    @Test(arguments: StoreConformance.behaviours.filter { $0.name.hasPrefix("long answers") })
+    func `answers that were compressed count with their whole length`(
+        _ behaviour: StoreConformance.Behaviour
+    ) async throws {
+        let clock = ManualClock()
+        let store = CodedStore(InMemoryStore(now: { clock.now }), coding: Shrinking())
+        try await StoreConformance.check(behaviour, of: store, clock: clock)
+    }
+
     @Test(arguments: StoreConformance.behaviours)
     func `is a store`(_ behaviour: StoreConformance.Behaviour) async throws {
         let clock = ManualClock()

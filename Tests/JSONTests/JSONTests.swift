@@ -13,6 +13,7 @@ import Testing
     ])
     func `valid texts are accepted by parser and canonical form`(text: String) throws {
         _ = try JSON.parse(Array(text.utf8)[...])
+        #expect(JSON.isValid(Array(text.utf8)[...]))
         #expect(JSONCanonicalForm.of(Array(text.utf8)[...]) != .notJSON)
     }
 
@@ -70,6 +71,7 @@ import Testing
     func `a mistake is told with its place and what was expected`(text: String, message: String) {
         let error = #expect(throws: JSONError.self) { try JSON.parse(Array(text.utf8)[...]) }
         #expect(error?.description == message)
+        #expect(!JSON.isValid(Array(text.utf8)[...]))
         #expect(JSONCanonicalForm.of(Array(text.utf8)[...]) == .notJSON)
     }
 
@@ -102,6 +104,8 @@ import Testing
         }
         _ = try JSON.parse(nested(128)[...])
         #expect(throws: JSONError.self) { try JSON.parse(nested(129)[...]) }
+        #expect(JSON.isValid(nested(128)[...]) && !JSON.isValid(nested(129)[...]))
+        #expect(JSON.isValid(Array("[[], {}, {\"a\": {}}, []]".utf8)[...], depth: 3))
         #expect(throws: JSONError.self) { try JSON.parse(nested(100_000)[...]) }
         #expect(JSONCanonicalForm.of(nested(512)[...]) == .same)
         #expect(JSONCanonicalForm.of(nested(513)[...]) == .notJSON)

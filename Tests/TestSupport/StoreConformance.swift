@@ -50,6 +50,7 @@ package struct StoreConformance: Sendable {
         Behaviour(name: "records are listed by state, route and key, both ways") {
             try await $0.queries()
         },
+        Behaviour(name: "long answers end a page of a list") { try await $0.longAnswers() },
         Behaviour(name: "a transaction changes its record or nothing") {
             try await $0.transaction()
         },
@@ -427,6 +428,23 @@ package struct StoreConformance: Sendable {
         }
         clock.advance(by: policy.retention)
         try expect(try await all(KeyQuery(state: .expired)) == [ids[3], ids[1]], "expired")
+    }
+
+    private func longAnswers() async throws {
+        var ids: [KeyID] = []
+        for index in 0..<3 {
+            let key = try await service().create(.sample("k\(index)"), policy: policy)
+            ids.append(key.id)
+            let body = [UInt8](repeating: UInt8(ascii: "a"), count: 3 << 20)
+            _ = try await service().update(
+                key.id, token: key.lockToken!,
+                reply: StoredReply(responseCode: 200, responseHeaders: [], responseBody: body),
+                policy: policy)
+        }
+        let page = try await store.list(KeyQuery(after: ids[0], limit: 10))
+        try expect(page.keys.count == 2, "a page of two long answers has \(page.keys.count)")
+        try expect(try await store.list(KeyQuery()).keys.count == 2, "the page goes on")
+        try expect(try await all(KeyQuery()) == ids.reversed(), "the pages miss a record")
     }
 
     /// All pages of a query.
