@@ -108,7 +108,11 @@ public final class CodedStore: IdempotencyStore {
 extension CodedStore {
     private func encoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
         guard key.isStaged else { return try await encodedPlain(key) }
-        if key.isLong { return try await encodedElsewhere(key) }
+        if key.isLong {
+            return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                () async throws(StoreError) in try await encodedElsewhere(key)
+            }
+        }
         return try key.encoded(by: coding)
     }
 
@@ -122,7 +126,9 @@ extension CodedStore {
     private func decoded(_ key: IdempotencyKey) async throws(StoreError) -> IdempotencyKey {
         if key.isStaged {
             guard key.isLong else { return try key.decoded(by: coding) }
-            return try await decodedElsewhere(key)
+            return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                () async throws(StoreError) in try await decodedElsewhere(key)
+            }
         }
         guard let reply = key.reply else { return key }
         var key = key
@@ -156,15 +162,24 @@ extension CodedStore {
     }
 }
 
+// A function that is `@concurrent` runs where its task prefers to, which on an event loop is the
+// loop: so it is told otherwise.
+
 extension ReplyCoding {
     /// Encodes where the caller runs, or elsewhere if that takes long.
     func encoded(_ reply: StoredReply, of id: KeyID) async throws(StoreError) -> StoredReply {
-        reply.isLong ? try await encodeElsewhere(reply, of: id) : try encode(reply, of: id)
+        guard reply.isLong else { return try encode(reply, of: id) }
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            () async throws(StoreError) in try await encodeElsewhere(reply, of: id)
+        }
     }
 
     /// Decodes where the caller runs, or elsewhere if that takes long.
     func decoded(_ reply: StoredReply, of id: KeyID) async throws(StoreError) -> StoredReply {
-        reply.isLong ? try await decodeElsewhere(reply, of: id) : try decode(reply, of: id)
+        guard reply.isLong else { return try decode(reply, of: id) }
+        return try await withTaskExecutorPreference(globalConcurrentExecutor) {
+            () async throws(StoreError) in try await decodeElsewhere(reply, of: id)
+        }
     }
 
     @concurrent private func encodeElsewhere(
