@@ -221,7 +221,7 @@ extension IdempotencyKey {
         var writer = ByteWriter()
         try writer.write(coded.responseHeaders)
         writer.write(raw: coded.responseBody ?? [])
-        key.setContent(writer.bytes)
+        key.changeRequest { $0.content = writer.bytes }
         return key
     }
 
@@ -235,14 +235,9 @@ extension IdempotencyKey {
         let headers = try reader.bytes()
         let coded = StoredReply(
             responseCode: 0, responseHeaders: headers, responseBody: reader.rest)
-        key.setContent(try coding.decode(coded, of: id).responseBody)
+        let plain = try coding.decode(coded, of: id).responseBody
+        key.changeRequest { $0.content = plain }
         return key
-    }
-
-    private mutating func setContent(_ content: [UInt8]?) {
-        var request = origin.request
-        request.content = content
-        origin = Origin(id: id, createdAt: createdAt, request: request)
     }
 
     private func mapReplies(
@@ -254,9 +249,7 @@ extension IdempotencyKey {
         for stage in stages {
             var reply = stage.reply
             if let plain = reply { reply = try code(plain) }
-            coded.append(
-                StageRecord(
-                    recoveryPoint: stage.recoveryPoint, reply: reply, reachedAt: stage.reachedAt))
+            coded.append(stage.replying(reply))
         }
         key.setProgress(coded, pending: pendingStage)
         return key

@@ -105,9 +105,7 @@ extension IdempotencyKey {
 
     private mutating func dropContent() {
         guard content != nil else { return }
-        var request = origin.request
-        request.content = nil
-        origin = Origin(id: id, createdAt: createdAt, request: request)
+        changeRequest { $0.content = nil }
     }
 
     /// Stores an answer that somebody vouches for who has no token; the last token then settles
@@ -120,12 +118,7 @@ extension IdempotencyKey {
     /// Drops the answer's body and fields; its status stays.
     mutating func erase(now: Timestamp) {
         reply = reply?.bare
-        let bare = stages.map { stage in
-            StageRecord(
-                recoveryPoint: stage.recoveryPoint, reply: stage.reply?.bare,
-                reachedAt: stage.reachedAt)
-        }
-        setProgress(bare, pending: pendingStage)
+        setProgress(stages.map { $0.replying($0.reply?.bare) }, pending: pendingStage)
         dropContent()
         touch(now)
     }
@@ -190,12 +183,12 @@ extension IdempotencyKey {
         reply = nil
         lockToken = nil
         progress = nil
-        var request = origin.request
-        request.requestPath = ""
-        request.requestParams = "{}"
-        request.probeTarget = nil
-        request.content = nil
-        origin = Origin(id: id, createdAt: createdAt, request: request)
+        changeRequest { request in
+            request.requestPath = ""
+            request.requestParams = "{}"
+            request.probeTarget = nil
+            request.content = nil
+        }
         touch(now)
     }
 

@@ -103,6 +103,13 @@ extension IdempotencyKey {
         }
     }
 
+    /// Changes what is kept of the request, for this copy.
+    mutating func changeRequest(_ change: (inout KeyRequest) -> Void) {
+        var request = origin.request
+        change(&request)
+        origin = Origin(id: id, createdAt: createdAt, request: request)
+    }
+
     /// The record's own name.
     public var id: KeyID { origin.id }
     /// Who asks, and the key.

@@ -232,10 +232,7 @@ extension UnsavedConclusions.Conclusion {
     var withoutBody: Self? {
         guard let reply = outcome.reply, reply.responseBody != nil else { return nil }
         var copy = self
-        copy.outcome = outcome.replacing(
-            StoredReply(
-                responseCode: reply.responseCode, responseHeaders: reply.responseHeaders,
-                responseBody: nil))
+        copy.outcome = outcome.replacing(reply.withoutBody)
         return copy
     }
 
@@ -272,12 +269,7 @@ extension Outcome {
         case .unknown: .unknown(reply)
         case .released: .released(reply)
         case .suspended(let record):
-            .suspended(
-                reached: record.map { record in
-                    StageRecord(
-                        recoveryPoint: record.recoveryPoint, reply: reply,
-                        reachedAt: record.reachedAt)
-                })
+            .suspended(reached: record?.replying(reply))
         }
     }
 }

@@ -71,10 +71,10 @@ extension IdempotencyKey {
         key.lockedAt = nil
         key.reclaim(lease, now: now)
         if key.recoveryPoint == .started, key.content == nil {
-            var request = key.origin.request
-            request.content = fresh.content
-            request.isResumable = fresh.isResumable
-            key.origin = Origin(id: id, createdAt: createdAt, request: request)
+            key.changeRequest { request in
+                request.content = fresh.content
+                request.isResumable = fresh.isResumable
+            }
         }
         return key
     }

@@ -13,6 +13,11 @@ public struct StageRecord: Sendable, Equatable {
         self.reply = reply
         self.reachedAt = reachedAt
     }
+
+    /// The same stage with another answer.
+    func replying(_ reply: StoredReply?) -> StageRecord {
+        StageRecord(recoveryPoint: recoveryPoint, reply: reply, reachedAt: reachedAt)
+    }
 }
 
 /// How far work in stages has come. Shared by all copies of a record; ordinary records have none.
