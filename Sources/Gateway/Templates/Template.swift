@@ -152,9 +152,8 @@ private struct Vocabulary {
         _ name: Substring, _ earlier: [String]
     ) throws(PatternError) -> String {
         guard earlier.contains(String(name)) else {
-            throw PatternError(
-                reason: "there is no earlier stage \"\(name)\""
-                    + (earlier.isEmpty ? "" : "; there is \(earlier.joined(separator: ", "))"))
+            // The names that there are may have been filled in from a secret.
+            throw PatternError(reason: "there is no earlier stage \"\(name)\"")
         }
         return String(name)
     }
