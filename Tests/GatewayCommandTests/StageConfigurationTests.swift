@@ -34,6 +34,18 @@ import Testing
         return try #require(result.configuration)
     }
 
+    @Test func `a stage's name that is a secret is not told as one that there is`() {
+        let told = messages(
+            """
+            {"upstreams": {"api": {"url": "http://127.0.0.1:9000"}},
+             "routes": [{"path": "/x", "upstream": "api", "idempotency": {"scope": "shared",
+               "stages": [{"recovery_point": "${TOKEN}", "path": "/a"},
+                          {"recovery_point": "finished", "path": "/{stages.no.status}"}]}}]}
+            """)
+        #expect(told.contains { $0.contains("there is no earlier stage \"no\"") })
+        #expect(!told.contains { $0.contains("s3cret") })
+    }
+
     @Test func `stages are given every default, and print as they are read`() throws {
         let text = document([
             #"{"recovery_point": "taxed", "path": "/carts/{id}/taxes"}"#,
