@@ -44,6 +44,20 @@ import Testing
         #expect(digest(other, boundary: boundary) == first)
     }
 
+    /// Whether a line is too long was once found out otherwise when it came in pieces.
+    @Test(arguments: [63, 64, 65, 66, 200])
+    func `blanks behind a boundary count the same however they are cut`(_ blanks: Int) {
+        let padded = Self.form.replacing(
+            "--b\n", with: "--b\(String(repeating: " ", count: blanks))\n")
+        #expect((digest(padded) != nil) == (blanks <= 64))
+    }
+
+    @Test(arguments: [16383, 16384, 16385, 16386])
+    func `a long field counts the same however it is cut`(_ length: Int) {
+        let line = "X: " + String(repeating: "v", count: length - 3)
+        #expect((digest("--b\n\(line)\n\nx\n--b--\n") != nil) == (length <= 16384))
+    }
+
     @Test(arguments: [
         ("Content-Type: text/plain", "content-type:   text/plain  "), ("--b--\n", "--b--"),
         ("--b\n", "--b \t \n"),

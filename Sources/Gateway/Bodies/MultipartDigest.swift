@@ -39,7 +39,9 @@ package struct MultipartDigest {
     /// Parts, and bytes of one part's fields, beyond which a body is malformed.
     private static let mostParts = 1000
     private static let mostFieldBytes = 16 << 10
-    /// What may stand between a boundary and the end of its line.
+    /// What may stand between a boundary and the end of its line, in bytes. Here and with fields a
+    /// line counts without its end, of which a carriage return may have come already: whether a
+    /// line is too long is not to depend on where the body was cut.
     private static let mostPadding = 64
 
     /// A digest of a body that has not begun.
@@ -124,10 +126,12 @@ package struct MultipartDigest {
     private mutating func delimiterEnd() -> Bool {
         let rest = pending[start...]
         guard let end = indexOfLineEnd() else {
-            return rest.count > Self.mostPadding ? fail() : false
+            return rest.count > Self.mostPadding + 1 ? fail() : false
         }
         let isLast = isClosing(rest)
-        guard skipPadding(isLast ? 2 : 0) == end else { return fail() }
+        guard end - start <= Self.mostPadding, skipPadding(isLast ? 2 : 0) == end else {
+            return fail()
+        }
         start = end + 2
         if isLast {
             place = .end
@@ -152,7 +156,7 @@ package struct MultipartDigest {
 
     private mutating func field() -> Bool {
         guard let end = indexOfLineEnd() else {
-            return pending.count - start > Self.mostFieldBytes ? fail() : false
+            return pending.count - start > Self.mostFieldBytes + 1 ? fail() : false
         }
         let line = pending[start..<end]
         guard !line.isEmpty else {
