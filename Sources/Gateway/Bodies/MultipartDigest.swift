@@ -29,6 +29,8 @@ package struct MultipartDigest {
     /// line end had come before.
     private var pending: [UInt8] = [0x0D, 0x0A]
     private var start = 0
+    /// Up to where a line's end was looked for, so that a line is looked at once however it comes.
+    private var searched = 0
     private var isContentEmpty = true
     private var fields: [(name: [UInt8], value: ArraySlice<UInt8>)] = []
     private var fieldBytes = 0
@@ -56,6 +58,7 @@ package struct MultipartDigest {
         pending += bytes
         while step() {}
         pending.removeFirst(start)
+        searched = max(0, searched - start)
         start = 0
     }
 
@@ -190,14 +193,19 @@ package struct MultipartDigest {
         place = .content
     }
 
-    private func indexOfLineEnd() -> Int? {
-        var index = start
-        while index + 1 < pending.count {
-            guard let mark = pending[index...].firstIndex(of: 0x0D), mark + 1 < pending.count
-            else { return nil }
+    private mutating func indexOfLineEnd() -> Int? {
+        var index = max(start, searched)
+        while index < pending.count {
+            guard let mark = pending[index...].firstIndex(of: 0x0D) else {
+                index = pending.count
+                break
+            }
+            index = mark
+            guard mark + 1 < pending.count else { break }
             if pending[mark + 1] == 0x0A { return mark }
             index = mark + 1
         }
+        searched = index
         return nil
     }
 
