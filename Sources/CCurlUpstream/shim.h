@@ -1,5 +1,7 @@
 #pragma once
 #include <curl/curl.h>
+#include <errno.h>
+#include <sys/socket.h>
 
 /* Variadic functions, one shim per type of argument. */
 static inline CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
@@ -27,6 +29,25 @@ static inline CURLMcode ccurl_multi_set_callbacks(
     if (!code) code = curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
     if (!code) code = curl_multi_setopt(multi, CURLMOPT_TIMERDATA, user);
     return code;
+}
+/* What curl_easy_send and curl_easy_recv do on a connection without TLS, with the count or the
+   negative errno as their result. Those two search all connections of the multi handle for the
+   handle's own at every call (libcurl 7.88, Curl_getconnectinfo), which is felt from a few dozen
+   connections on. */
+static inline ssize_t ccurl_plain_send(curl_socket_t socket, const void *bytes, size_t count) {
+    ssize_t sent;
+    do sent = send(socket, bytes, count, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+static inline ssize_t ccurl_plain_recv(curl_socket_t socket, void *bytes, size_t count) {
+    ssize_t received;
+    do received = recv(socket, bytes, count, 0);
+    while (received < 0 && errno == EINTR);
+    return received < 0 ? -errno : received;
+}
+static inline int ccurl_is_again(ssize_t result) {
+    return result == -EAGAIN || result == -EWOULDBLOCK;
 }
 /* The finished transfer's handle and result; NULL when there is no message. */
 static inline CURL *ccurl_multi_next_done(CURLM *multi, CURLcode *result) {

@@ -2,8 +2,8 @@ private import CCurlUpstream
 import HTTP
 import Transport
 
-/// A connection that libcurl opened and carries: bytes go through `curl_easy_send` and
-/// `curl_easy_recv`, and nothing is ever sent twice.
+/// A connection that libcurl opened: bytes go through `curl_easy_send` and `curl_easy_recv`, or,
+/// without TLS, straight to its socket as they would do. Nothing is ever sent twice.
 @safe final class CurlConnection {
     private let easy: UnsafeMutableRawPointer
     private let multi: CurlMulti
@@ -11,8 +11,8 @@ import Transport
     private var isClosed = false
     private var connecting: UnsafeContinuation<UInt32, Never>?
     private(set) var watch: SocketWatch?
-    /// The most that libcurl receives in one call. It allocates as much per connection, but a
-    /// connection without TLS never touches it.
+    private var socket: curl_socket_t = -1
+    /// The most that libcurl receives in one call. It allocates as much per connection.
     private static let largestReceipt = 64 << 10
 
     /// When it became idle.
@@ -85,7 +85,6 @@ import Transport
             throw UpstreamError(
                 isTimeout ? .connectTimeout : .unreachable, effect: .none, detail: text)
         }
-        var socket: curl_socket_t = -1
         _ = unsafe ccurl_get_socket(easy, &socket)
         guard socket >= 0, let watch = SocketWatch(socket, on: multi.reactor) else {
             throw UpstreamError(.unreachable, effect: .none, detail: "the socket cannot be watched")
@@ -126,43 +125,70 @@ import Transport
 
     /// Sends what the connection takes now.
     func send(_ bytes: ArraySlice<UInt8>) -> Transfer {
-        var count = 0
-        let code = unsafe bytes.withUnsafeBytes {
-            unsafe curl_easy_send(easy, $0.baseAddress, $0.count, &count)
+        if isClosed { return .failed("the connection is closed") }
+        let transfer = unsafe bytes.withUnsafeBytes { bytes in
+            isSecure ? unsafe sendSecurely(bytes) : unsafe sendPlainly(bytes)
         }
-        switch code {
+        if case .wouldBlock = transfer { watch?.filled() }
+        return transfer
+    }
+
+    private func sendPlainly(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        let count = unsafe ccurl_plain_send(socket, bytes.baseAddress, bytes.count)
+        if count >= 0 { return .bytes(count) }
+        return ccurl_is_again(count) != 0 ? .wouldBlock : Self.failure(CURLE_SEND_ERROR)
+    }
+
+    private func sendSecurely(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+        var count = 0
+        switch unsafe curl_easy_send(easy, bytes.baseAddress, bytes.count, &count) {
         case CURLE_OK: return .bytes(count)
-        case CURLE_AGAIN:
-            watch?.filled()
-            return .wouldBlock
-        default: return unsafe .failed(String(cString: curl_easy_strerror(code)))
+        case CURLE_AGAIN: return .wouldBlock
+        case let code: return Self.failure(code)
         }
     }
 
     /// Receives what is there.
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         guard let watch, watch.isReadable else { return .wouldBlock }
+        let transfer = unsafe isSecure ? receiveSecurely(buffer) : receivePlainly(buffer)
+        switch transfer {
+        case .wouldBlock: watch.drained()
+        // A TLS record may be longer than what was asked for.
+        case .bytes(let count): if count < buffer.count, !isSecure { watch.drained() }
+        case .end, .failed: break
+        }
+        return transfer
+    }
+
+    private func receivePlainly(_ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        let count = unsafe ccurl_plain_recv(socket, buffer.baseAddress, buffer.count)
+        if count > 0 { return .bytes(count) }
+        if count == 0 { return .end }
+        return ccurl_is_again(count) != 0 ? .wouldBlock : Self.failure(CURLE_RECV_ERROR)
+    }
+
+    private func receiveSecurely(_ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         var count = 0
         switch unsafe curl_easy_recv(easy, buffer.baseAddress, buffer.count, &count) {
-        case CURLE_OK:
-            guard count > 0 else { return .end }
-            // A TLS record may be longer than what was asked for.
-            if count < min(buffer.count, Self.largestReceipt), !isSecure { watch.drained() }
-            return .bytes(count)
-        case CURLE_AGAIN:
-            watch.drained()
-            return .wouldBlock
-        case let code: return unsafe .failed(String(cString: curl_easy_strerror(code)))
+        case CURLE_OK: return count > 0 ? .bytes(count) : .end
+        case CURLE_AGAIN: return .wouldBlock
+        case let code: return Self.failure(code)
         }
+    }
+
+    private static func failure(_ code: CURLcode) -> Transfer {
+        unsafe .failed(String(cString: curl_easy_strerror(code)))
     }
 
     /// Whether the connection, idle until now, is silent and open: looked at right before writing.
     var isUsable: Bool {
         guard let watch, !watch.hasEnded, !watch.hasFailed else { return false }
         var byte: UInt8 = 0
-        var count = 0
-        let code = unsafe curl_easy_recv(easy, &byte, 1, &count)
-        guard code == CURLE_AGAIN else { return false }
+        let transfer = unsafe withUnsafeMutableBytes(of: &byte) { byte in
+            isSecure ? unsafe receiveSecurely(byte) : unsafe receivePlainly(byte)
+        }
+        guard case .wouldBlock = transfer else { return false }
         watch.drained()
         return true
     }

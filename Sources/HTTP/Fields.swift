@@ -92,19 +92,22 @@ package struct Fields: Sendable {
 
     /// Adds a line at the end. In the value, whitespace at the ends is left out, and CR, LF and NUL
     /// become spaces (RFC 9110 section 5.5). A name that is no token adds nothing.
-    package mutating func append(_ name: FieldName, _ value: some Collection<UInt8>) {
-        append(name: name.spelling, id: name.id, value: value)
+    package mutating func append(_ name: FieldName, _ value: ArraySlice<UInt8>) {
+        append(name: name.spelling[...], id: name.id, value: value)
+    }
+
+    /// Adds a line at the end.
+    package mutating func append(_ name: FieldName, _ value: [UInt8]) {
+        append(name: name.spelling[...], id: name.id, value: value[...])
     }
 
     /// Adds a line at the end, with a text as its value.
     package mutating func append(_ name: FieldName, _ value: String) {
-        append(name: name.spelling, id: name.id, value: value.utf8)
+        append(name, Array(value.utf8))
     }
 
     /// Adds a line whose name is kept as it is written.
-    package mutating func append(
-        name: some Collection<UInt8>, value: some Collection<UInt8>
-    ) {
+    package mutating func append(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>) {
         append(name: name, id: nil, value: value)
     }
 
@@ -114,26 +117,26 @@ package struct Fields: Sendable {
     }
 
     /// Adds a line in the form in which it will be written.
+    ///
+    /// Takes slices and nothing generic: this is done several times for every request.
     private mutating func append(
-        name: some Collection<UInt8>, id: FieldName.ID?, value: some Collection<UInt8>
+        name: ArraySlice<UInt8>, id: FieldName.ID?, value: ArraySlice<UInt8>
     ) {
+        let isKnown = id.map { $0 != .other } ?? false
+        guard isKnown || !name.isEmpty && name.allSatisfy(isTokenByte) else { return }
+        let value = withoutBlankEnds(value)
         let start = bytes.count
         bytes.append(contentsOf: name)
         let nameEnd = bytes.count
-        let isKnown = id.map { $0 != .other } ?? false
-        guard isKnown || nameEnd > start && bytes[start...].allSatisfy(isTokenByte) else {
-            bytes.removeLast(nameEnd - start)
-            return
-        }
         bytes.append(0x3A)
         bytes.append(0x20)
+        let valueStart = bytes.count
         bytes.append(contentsOf: value)
-        while bytes.count > nameEnd + 2, isBlankOrBreak(bytes[bytes.count - 1]) {
-            bytes.removeLast()
+        if value.contains(where: isBreak) {
+            for index in valueStart..<bytes.count where isBreak(bytes[index]) {
+                bytes[index] = 0x20
+            }
         }
-        var valueStart = nameEnd + 2
-        while valueStart < bytes.count, isBlankOrBreak(bytes[valueStart]) { valueStart += 1 }
-        for index in valueStart..<bytes.count where isBreak(bytes[index]) { bytes[index] = 0x20 }
         lines.append(
             Line(
                 nameStart: UInt32(start), nameEnd: UInt32(nameEnd),
@@ -180,6 +183,13 @@ extension Fields: ExpressibleByDictionaryLiteral {
 /// Whether a byte would end a field value: CR, LF or NUL.
 @inline(__always)
 private func isBreak(_ byte: UInt8) -> Bool { byte == 0x0D || byte == 0x0A || byte == 0 }
+
+private func withoutBlankEnds(_ value: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    var (start, end) = (value.startIndex, value.endIndex)
+    while start < end, isBlankOrBreak(value[start]) { start += 1 }
+    while end > start, isBlankOrBreak(value[end - 1]) { end -= 1 }
+    return value[start..<end]
+}
 
 @inline(__always)
 private func isBlankOrBreak(_ byte: UInt8) -> Bool { isBlank(byte) || isBreak(byte) }
