@@ -149,7 +149,8 @@ package struct Fields: Sendable {
     /// Drops the lines for which `isUnwanted` says so.
     package mutating func removeAll(where isUnwanted: (Int) -> Bool) {
         var kept: [Line] = []
-        kept.reserveCapacity(lines.count)
+        // A head that is forwarded gets a few lines in their place.
+        kept.reserveCapacity(lines.count + 8)
         for index in lines.indices where !isUnwanted(index) { kept.append(lines[index]) }
         lines = kept
     }

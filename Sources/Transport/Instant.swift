@@ -32,10 +32,12 @@ package struct Instant: Sendable, Hashable, Comparable {
 extension Duration {
     /// Whole nanoseconds, from 0 to what an `Int64` holds (292 years).
     var nanosecondsClamped: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (whole, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow, whole < UInt64(Int64.max) else { return UInt64(Int64.max) }
-        return whole + UInt64(attoseconds) / 1_000_000_000
+        let attoseconds = attoseconds
+        guard attoseconds > 0 else { return 0 }
+        // Most fit into a word, whose division is a single instruction.
+        guard let word = UInt64(exactly: attoseconds) else {
+            return UInt64(Int64(clamping: attoseconds / 1_000_000_000))
+        }
+        return word / 1_000_000_000
     }
 }

@@ -36,8 +36,8 @@ package protocol ReadinessObserver: AnyObject {
     /// event for its predecessor, fetched in the same batch, reaches nobody.
     private var observers: [(observer: (any ReadinessObserver)?, generation: UInt32)] = []
 
-    /// The size of ``scratch``.
-    package static let scratchSize = 64 << 10
+    /// The size of ``scratch``: room for a head and 64 KiB behind it.
+    package static let scratchSize = 80 << 10
 
     init(wakeDescriptor: Int32) {
         epoll = ctransport_epoll_create()

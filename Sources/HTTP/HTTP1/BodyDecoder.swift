@@ -13,6 +13,7 @@ package struct BodyDecoder: Sendable {
         case end
     }
 
+    /// What is rare lies in boxes, so that copies of a decoder cost next to nothing.
     private enum State: Sendable {
         case length(UInt64)
         case untilClose
@@ -25,17 +26,15 @@ package struct BodyDecoder: Sendable {
         case chunkData(UInt64)
         /// Before the CR, then the LF, after a chunk's bytes.
         case dataReturn, dataLineFeed
-        case trailers
+        indirect case trailers(HeadReader)
         case complete
-        case failed(BodyError)
+        /// Complete, with trailer fields that may be kept.
+        indirect case completeWith(Fields)
+        indirect case failed(BodyError)
     }
 
     private var state: State
     private let limits: HTTPLimits
-    /// Made when the last chunk came.
-    private var trailerReader: HeadReader?
-    /// The trailer fields that may be kept; empty before the end.
-    package private(set) var trailers = Fields()
 
     /// A decoder for one body.
     package init(_ framing: BodyFraming, limits: HTTPLimits = HTTPLimits()) {
@@ -49,6 +48,11 @@ package struct BodyDecoder: Sendable {
             }
     }
 
+    /// The trailer fields that may be kept; empty before the end.
+    package var trailers: Fields {
+        if case .completeWith(let trailers) = state { trailers } else { Fields() }
+    }
+
     /// The bytes still owed, where a `Content-Length` tells.
     package var remaining: UInt64? {
         if case .length(let count) = state { count } else { nil }
@@ -56,7 +60,10 @@ package struct BodyDecoder: Sendable {
 
     /// Whether the whole body, trailers included, was read.
     package var isComplete: Bool {
-        if case .complete = state { true } else { false }
+        switch state {
+        case .complete, .completeWith: true
+        default: false
+        }
     }
 
     /// Looks at `input` from `offset`, which it moves behind what it took.
@@ -68,13 +75,13 @@ package struct BodyDecoder: Sendable {
         do throws(HeadFault) {
             while true {
                 switch state {
-                case .complete: return .end
+                case .complete, .completeWith: return .end
                 case .failed(let error): throw HeadFault(error.reason)
                 case .untilClose, .length, .chunkData:
                     guard offset < input.count else { return .needMore }
                     return .data(takeData(input, &offset))
-                case .trailers:
-                    guard try readTrailers(input, &offset) else { return .needMore }
+                case .trailers(let reader):
+                    guard try readTrailers(reader, input, &offset) else { return .needMore }
                 case .chunkSize, .chunkExtension, .chunkLineFeed, .dataReturn, .dataLineFeed:
                     guard offset < input.count else { return .needMore }
                     try readFraming(input[offset])
@@ -93,7 +100,8 @@ package struct BodyDecoder: Sendable {
     /// - Throws: ``BodyError`` unless the body ends with the connection, or is complete.
     package mutating func finish() throws(BodyError) {
         switch state {
-        case .complete, .untilClose: state = .complete
+        case .complete, .completeWith: break
+        case .untilClose: state = .complete
         case .failed(let error): throw error
         default:
             let refusal = BodyError(reason: "the connection closed in the middle of the body")
@@ -139,7 +147,7 @@ package struct BodyDecoder: Sendable {
             }
         case .chunkLineFeed(let size):
             guard byte == 0x0A else { throw HeadFault("there is a CR without LF") }
-            state = size == 0 ? .trailers : .chunkData(size)
+            state = size == 0 ? .trailers(newTrailerReader) : .chunkData(size)
         case .dataReturn:
             guard byte == 0x0D else { throw HeadFault("a chunk is longer than its size") }
             state = .dataLineFeed
@@ -173,26 +181,29 @@ package struct BodyDecoder: Sendable {
         return 1
     }
 
+    private var newTrailerReader: HeadReader {
+        HeadReader(HeadScanner(sectionLimit: limits.trailers, countLimit: limits.fieldCount))
+    }
+
     /// Reads the trailer section, and says whether it is complete.
     private mutating func readTrailers(
-        _ input: Span<UInt8>, _ offset: inout Int
+        _ reader: HeadReader, _ input: Span<UInt8>, _ offset: inout Int
     ) throws(HeadFault) -> Bool {
-        var reader =
-            trailerReader
-            ?? HeadReader(
-                HeadScanner(sectionLimit: limits.trailers, countLimit: limits.fieldCount))
-        trailerReader = nil
+        var reader = reader
         var nothing = NoStartLine()
         let (consumed, head) = try reader.read(input, from: offset, startLine: &nothing)
         offset += consumed
         guard let head else {
-            trailerReader = reader
+            state = .trailers(reader)
             return false
         }
-        state = .complete
-        guard !head.lines.isEmpty else { return true }
-        trailers = Fields(bytes: head.bytes, lines: head.lines)
+        guard !head.lines.isEmpty else {
+            state = .complete
+            return true
+        }
+        var trailers = Fields(bytes: head.bytes, lines: head.lines)
         trailers.removeForbiddenInTrailers()
+        state = .completeWith(trailers)
         return true
     }
 }
