@@ -52,6 +52,12 @@ struct Benchmarks {
                     .map { (candidate: $0.0, bytes: $0.1) }
             }
         }
+        if options.scenarios.contains("stream") {
+            complain("stream: a gibibyte each way")
+            try withCandidates(programs, site, options) { measurement in
+                report.streams = try measurement.streams()
+            }
+        }
         print(options.isJSON ? report.json : report.table, terminator: "")
         try? ChildProcess(["rm", "-rf", folder], core: nil, log: "/dev/null").wait()
         return report

@@ -44,7 +44,8 @@ final class Candidate {
               "store": { "type": "sqlite", "path": "\(folder)/keys.db" },
               "limits": { "connections": 20000 },
               "upstreams": { "origin": { "url": "http://127.0.0.1:\(site.originPort)" } },
-              "routes": [ { "path": "/**", "upstream": "origin",
+              "routes": [ { "path": "/s/**", "upstream": "origin", "limits": { "body": "none" } },
+                          { "path": "/**", "upstream": "origin",
                             "idempotency": { "key": "pass", "scope": "shared" } } ]
             }
             """)
@@ -73,6 +74,7 @@ final class Candidate {
                 keepalive_requests 1000000000;
                 keepalive_timeout 600;
                 client_body_buffer_size 128k;
+                client_max_body_size 0;
                 client_body_temp_path \(folder)/body;
                 proxy_temp_path \(folder)/proxy;
                 fastcgi_temp_path \(folder)/fastcgi;
@@ -94,6 +96,11 @@ final class Candidate {
                 server {
                     listen 127.0.0.1:\(port) backlog=4096;
                     location / { proxy_pass http://origin; }
+                    location /s/ {
+                        proxy_pass http://origin;
+                        proxy_buffering off;
+                        proxy_request_buffering off;
+                    }
                 }
                 server {
                     listen 127.0.0.1:\(keyedPort) backlog=4096;

@@ -11,6 +11,9 @@ struct LoadPlan {
     /// Seconds, unless `count` says how many requests.
     var seconds = 1.0
     var count: Int?
+    /// Requests a second in an open loop: each is due at its moment, whether others were answered or
+    /// not, and its latency counts from there. Nil for a closed loop.
+    var rate: Double?
     var keys = RequestKeys.none
     /// One request on each connection, few at a time; the connections then stay open as long as
     /// the generator lives.
@@ -29,7 +32,7 @@ struct LoadResult {
     var p99 = 0.0
 }
 
-/// The load generator: a closed loop on keep-alive connections, one thread, `poll`.
+/// The load generator: keep-alive connections, one thread, `poll`.
 final class LoadGenerator {
     private struct Connection {
         var reader = MessageReader()
@@ -52,6 +55,10 @@ final class LoadGenerator {
     private var nextKey = 0
     private var draws: UInt64 = 0
     private var stopAt = Int.max
+    /// Open loop: connections without a request, and the number and the time of the next one.
+    private var idle: [Int] = []
+    private var due = 0
+    private var startedAt = 0
     /// Storm: how many of each group's connections still wait for their answer.
     private var waiting: [Int] = []
 
@@ -76,11 +83,13 @@ final class LoadGenerator {
     func run() -> LoadResult {
         let start = monotonicNanoseconds()
         if plan.count == nil { stopAt = start + Int(plan.seconds * 1e9) }
+        startedAt = start
         begin(at: start)
         let patience = 10_000_000_000
         var lastProgress = (answers: -1, at: start)
-        while result.completed + result.errors < issued {
-            guard poll(&polls, nfds_t(polls.count), 1000) >= 0 || errno == EINTR else { break }
+        while result.completed + result.errors < issued || isPacing {
+            let wait = issueDue()
+            guard poll(&polls, nfds_t(polls.count), wait) >= 0 || errno == EINTR else { break }
             for index in polls.indices where polls[index].revents != 0 { handle(index) }
             let now = monotonicNanoseconds()
             if result.completed != lastProgress.answers { lastProgress = (result.completed, now) }
@@ -93,7 +102,29 @@ final class LoadGenerator {
         return result
     }
 
+    private var isPacing: Bool { plan.rate != nil && monotonicNanoseconds() < stopAt }
+
+    /// Open loop: sends what is due, and says how many milliseconds to wait for the next. Where it is
+    /// nearer than one, the origin gets the core meanwhile.
+    private func issueDue() -> Int32 {
+        guard let rate = plan.rate else { return 1000 }
+        while true {
+            let at = startedAt + Int(Double(due) * 1e9 / rate)
+            guard at < stopAt else { return 1 }
+            guard at <= monotonicNanoseconds(), let index = idle.popLast() else {
+                sched_yield()
+                return idle.isEmpty ? 1 : 0
+            }
+            due += 1
+            issue(index, 0, at)
+        }
+    }
+
     private func begin(at now: Int) {
+        guard plan.rate == nil else {
+            idle = Array(0..<plan.connections)
+            return
+        }
         switch plan.keys {
         case .storm(let first, let duplicates):
             nextKey = first
@@ -191,7 +222,9 @@ final class LoadGenerator {
 
     private func goOn(_ index: Int, _ now: Int) {
         connections[index].isBusy = false
-        if plan.isOnePerConnection {
+        if plan.rate != nil {
+            idle.append(index)
+        } else if plan.isOnePerConnection {
             if issued < connections.count { issue(issued, issued, now) }
         } else if case .storm(_, let duplicates) = plan.keys {
             let group = index / duplicates

@@ -9,7 +9,7 @@ struct Options {
 
           --gateway PATH      the gateway (default: oncegate beside this program)
           --nginx PATH        nginx (default: the one on PATH)
-          --scenarios A,B     of: \(Scenario.all.map(\.name).joined(separator: ", ")), idle
+          --scenarios A,B     of: \(Scenario.all.map(\.name).joined(separator: ", ")), idle, stream
           --rounds N          slices of load for each candidate (default: 5)
           --seconds S         length of a slice (default: 1)
           --idle N            idle connections (default: 1000)
@@ -21,7 +21,7 @@ struct Options {
 
     var gateway: String
     var nginx = "nginx"
-    var scenarios = Scenario.all.map(\.name) + ["idle"]
+    var scenarios = known
     var rounds = 5
     var seconds = 1.0
     var idleConnections = 1000
@@ -52,8 +52,7 @@ struct Options {
         case "--data": data = value
         case "--scenarios":
             scenarios = value.split(separator: ",").map(String.init)
-            let known = Scenario.all.map(\.name) + ["idle"]
-            guard scenarios.allSatisfy(known.contains) else { throw wrong }
+            guard scenarios.allSatisfy(Self.known.contains) else { throw wrong }
         case "--rounds":
             guard let number = Int(value), 1...1000 ~= number else { throw wrong }
             rounds = number
@@ -66,6 +65,8 @@ struct Options {
         default: throw wrong
         }
     }
+
+    private static let known = Scenario.all.map(\.name) + ["idle", "stream"]
 
     private static var programFolder: String {
         var buffer = [UInt8](repeating: 0, count: 4096)

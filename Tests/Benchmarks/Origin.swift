@@ -3,12 +3,14 @@ import Glibc
 /// The upstream behind all candidates: one thread, `poll`, keep-alive.
 ///
 /// `/b/SIZE` answers that many bytes of JSON, 201 to POST and 200 otherwise; `?ms=50` lets it take
-/// its time. `/counts` tells how often keys were executed since the last `/reset`.
+/// its time. `/s/SIZE` streams that many. `/counts` tells how often keys were executed since the last `/reset`.
 final class Origin {
     private struct Connection {
         var reader = MessageReader()
         /// What could not be written at once.
         var unsent: [UInt8] = []
+        /// Bytes that are still to be made.
+        var streamed = 0
     }
 
     private let listener: Int32
@@ -85,6 +87,9 @@ final class Origin {
         let head = message.head
         let isPost = head[0] == UInt8(ascii: "P")
         let path = head.drop { $0 != 0x20 }.dropFirst()
+        if path.dropFirst().first == UInt8(ascii: "s") {
+            return stream(number(path.dropFirst(3)).value, on: index)
+        }
         if path.dropFirst().first != UInt8(ascii: "b") {
             if path.dropFirst().first == UInt8(ascii: "r") { counts = ExecutionCounts() }
             return send(Self.message(status: "200 OK", body: counts.lines), on: index)
@@ -114,16 +119,28 @@ final class Origin {
         _ = sendRest(index)
     }
 
+    private func stream(_ size: Int, on index: Int) {
+        connections[index].streamed = size
+        send(Array("HTTP/1.1 200 OK\r\nContent-Length: \(size)\r\n\r\n".utf8), on: index)
+    }
+
     private func sendRest(_ index: Int) -> Bool {
+        if connections[index].unsent.isEmpty, connections[index].streamed > 0 {
+            let count = min(Self.piece.count, connections[index].streamed)
+            connections[index].streamed -= count
+            connections[index].unsent = Array(Self.piece[..<count])
+        }
         let bytes = connections[index].unsent
         let count = Glibc.send(
             polls[index + 2].fd, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         if count < 0, errno != EAGAIN { return false }
         connections[index].unsent.removeFirst(max(0, count))
-        let isSent = connections[index].unsent.isEmpty
+        let isSent = connections[index].unsent.isEmpty && connections[index].streamed == 0
         polls[index + 2].events = Int16(isSent ? POLLIN : POLLOUT)
         return true
     }
+
+    private static let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 128 << 10)
 
     /// An answer of that size, made once.
     private func answer(size: Int, isPost: Bool) -> [UInt8] {

@@ -33,6 +33,8 @@ struct Row {
     let requestsPerSecond: Spread
     let p50: Spread
     let p99: Spread
+    /// To nginx in the same round.
+    let p99Ratio: Spread?
     let mebibytes: Double
     /// How much of the machine everything else used, from 0 to 1.
     let disturbance: Spread
@@ -50,6 +52,9 @@ struct Row {
         requestsPerSecond = Spread(samples.map { Double($0.load.completed) / $0.load.seconds })
         p50 = Spread(samples.map(\.load.p50))
         p99 = Spread(samples.map(\.load.p99))
+        p99Ratio = nginx.map { nginx in
+            Spread(zip(samples, nginx).map { $0.load.p99 / $1.load.p99 })
+        }
         mebibytes = Double(samples.map(\.memoryBytes).max() ?? 0) / 1_048_576
         disturbance = Spread(samples.map(\.disturbance))
         let counted = [
@@ -65,14 +70,15 @@ struct Row {
         [
             scenario, candidate, cpuMicroseconds.text(decimals: 1),
             ratio?.text(decimals: 2) ?? "", fixed(requestsPerSecond.median, 0),
-            fixed(p50.median, 0), fixed(p99.median, 0), fixed(mebibytes, 0),
+            fixed(p50.median, 0), fixed(p99.median, 0),
+            p99Ratio.map { fixed($0.median, 2) } ?? "", fixed(mebibytes, 0),
             faults.joined(separator: ", "),
         ]
     }
 
     static let header = [
         "scenario", "candidate", "CPU µs/request", "CPU / nginx", "requests/s", "p50 µs", "p99 µs",
-        "MiB", "faults",
+        "p99 / nginx", "MiB", "faults",
     ]
 }
 
@@ -82,6 +88,8 @@ struct Report {
     /// Bytes of memory for each idle connection, by candidate.
     var idle: [(candidate: String, bytes: Double)] = []
     var idleConnections = 0
+    /// What a gibibyte each way took, by candidate.
+    var streams: [(candidate: String, Streamed)] = []
 
     /// Whether every answer was right.
     var isSound: Bool { rows.allSatisfy(\.faults.isEmpty) }
@@ -102,6 +110,14 @@ struct Report {
         for (candidate, bytes) in idle {
             text += "idle: \(candidate) takes \(fixed(bytes / 1024, 1)) KiB for each of "
             text += "\(idleConnections) idle connections\n"
+        }
+        for (candidate, streamed) in streams {
+            text +=
+                "stream: \(candidate) takes \(fixed(streamed.downMebibytes, 1)) MiB more at most "
+            text +=
+                "while 1 GiB goes down, \(fixed(streamed.upMebibytes, 1)) MiB while 1 GiB goes up; "
+            text +=
+                "\(fixed(streamed.downSeconds, 2)) and \(fixed(streamed.upSeconds, 2)) CPU seconds\n"
         }
         let worst = rows.map(\.disturbance.most).max() ?? 0
         return text + """
@@ -130,6 +146,18 @@ struct Report {
             json.endObject()
         }
         json.endArray()
+        json.name("stream")
+        json.beginArray()
+        for (candidate, streamed) in streams {
+            json.beginObject()
+            json.member("candidate", candidate)
+            json.member("down_mib", streamed.downMebibytes, decimals: 1)
+            json.member("up_mib", streamed.upMebibytes, decimals: 1)
+            json.member("down_cpu_s", streamed.downSeconds, decimals: 3)
+            json.member("up_cpu_s", streamed.upSeconds, decimals: 3)
+            json.endObject()
+        }
+        json.endArray()
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self) + "\n"
     }
@@ -144,6 +172,7 @@ struct Report {
         write("requests_per_second", row.requestsPerSecond, to: &json)
         write("p50_us", row.p50, to: &json)
         write("p99_us", row.p99, to: &json)
+        if let ratio = row.p99Ratio { write("p99_to_nginx", ratio, to: &json) }
         json.member("memory_mib", row.mebibytes, decimals: 1)
         write("disturbance", row.disturbance, to: &json)
         json.name("faults")

@@ -12,7 +12,11 @@ struct Scenario: Sendable {
     let about: String
     let path: String
     var method = "POST"
+    /// Bytes of each request's body, where the method has one.
+    var body = 200
     var connections = 64
+    /// Requests a second, whatever the answers do; nil for the next one after each answer.
+    var rate: Double?
     /// Duplicates of each key at once.
     var duplicates = 1
     /// Keys whose answers are stored before it begins.
@@ -30,6 +34,12 @@ struct Scenario: Sendable {
             name: "post", about: "pass-through POST, 200 bytes each way", path: "/b/200",
             isKeyed: false),
         Scenario(
+            name: "body64k", about: "pass-through POST, 64 KiB each way", path: "/b/65536",
+            body: 65_536, connections: 32, isKeyed: false),
+        Scenario(
+            name: "paced", about: "pass-through GET, 5,000 a second, for its latency",
+            path: "/b/200", method: "GET", rate: 5000, isKeyed: false),
+        Scenario(
             name: "replay", about: "stored answer of 1 KiB again (nginx: cache hit)",
             path: "/b/1024", stored: 1000, needsCache: true),
         Scenario(
@@ -46,7 +56,8 @@ struct Scenario: Sendable {
         var plan = LoadPlan(port: needsCache ? candidate.keyedPort : candidate.port)
         plan.path = path
         plan.method = method
-        plan.body = 200
+        plan.body = body
+        plan.rate = rate
         plan.connections = connections
         plan.seconds = seconds
         guard isKeyed else { return plan }
