@@ -12,11 +12,16 @@ final class Connection {
     var inputStart = 0
     private var parser: RequestParser
     private var isIdle = true
+    /// Whether the connection's first head is still to come.
+    private var isFirst = true
 
     /// What a client may still send after a refusal before the connection is cut: enough for it to
     /// read the answer, which a reset would throw away.
     private static let lingeringBytes = 1 << 20
     private static let lingeringTime: Duration = .seconds(2)
+    /// How long a task waits for the next head. A connection that idles longer waits without one,
+    /// which takes a small part of the memory.
+    private static let taskPatience: Duration = .milliseconds(20)
 
     init(_ stream: ByteStream, server: HTTPServer, peer: String) {
         self.stream = stream
@@ -27,11 +32,23 @@ final class Connection {
         )
     }
 
-    /// Serves until the connection ends, and closes it.
-    func run() async {
-        var first = true
-        while let head = await nextHead(isFirst: first) {
-            first = false
+    /// Until when the first head may come.
+    var firstDeadline: Instant { server.reactor.now + server.options.requestHead }
+
+    /// Serves until the connection ends, and closes it, or until it has idled for a while.
+    ///
+    /// - Returns: until when it may go on idling, without a task; nil once it is closed.
+    func run() async -> Instant? {
+        while true {
+            let head: RequestHead
+            switch await nextHead() {
+            case .head(let next): head = next
+            case .idle(let deadline): return deadline
+            case .none:
+                stream.close()
+                return nil
+            }
+            isFirst = false
             let exchange = Exchange(head, on: self)
             await exchange.run()
             guard exchange.isPersistent, !stream.watch.hasFailed else {
@@ -41,6 +58,7 @@ final class Connection {
             if server.isDraining { break }
         }
         stream.close()
+        return nil
     }
 
     /// Ends a connection that waits for its next request.
@@ -53,33 +71,46 @@ final class Connection {
 
     // MARK: Heads
 
-    private func nextHead(isFirst: Bool) async -> RequestHead? {
+    private enum Next {
+        case head(RequestHead)
+        /// Nothing came for a while; there is time until then.
+        case idle(Instant)
+        /// There is none, and will be none.
+        case none
+    }
+
+    private func nextHead() async -> Next {
         let options = server.options
         var deadline = server.reactor.now + (isFirst ? options.requestHead : options.keepAlive)
         isIdle = input.isEmpty
-        defer { isIdle = false }
         while true {
             let wasIdle = parser.isIdle
             do throws(RequestError) {
                 switch try parseInput() {
-                case .head(let head): return head
-                case .ended: return nil
+                case .head(let head):
+                    isIdle = false
+                    return .head(head)
+                case .ended: return .none
                 case .incomplete: break
                 }
             } catch {
+                isIdle = false
                 await refuse(error.status, error.reason)
-                return nil
+                return .none
             }
             if wasIdle, !parser.isIdle {
                 isIdle = false
                 if !isFirst { deadline = server.reactor.now + options.requestHead }
             }
-            switch await stream.watch.waitUntilReadable(until: deadline) {
+            let patience = server.reactor.now + Self.taskPatience
+            let mayIdle = parser.isIdle && patience < deadline
+            switch await stream.watch.waitUntilReadable(until: mayIdle ? patience : deadline) {
             case .ready: continue
-            case .cancelled: return nil
+            case .cancelled: return .none
             case .timeout:
+                if mayIdle { return .idle(deadline) }
                 if !parser.isIdle { await refuse(408, "the request's head did not arrive in time") }
-                return nil
+                return .none
             }
         }
     }

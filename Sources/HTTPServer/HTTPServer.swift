@@ -47,9 +47,22 @@ package import Transport
         }
         let connection = Connection(stream, server: self, peer: accepted.peer)
         connections[ObjectIdentifier(connection)] = connection
-        loop.start {
-            await connection.run()
+        wait(for: connection, until: connection.firstDeadline, on: loop)
+    }
+
+    /// A connection has a task only while it has something to do.
+    private func wait(for connection: Connection, until deadline: Instant, on loop: EventLoop) {
+        connection.stream.watch.whenReadable(until: deadline) { wake in
+            if case .ready = wake { return self.serve(connection, on: loop) }
+            connection.cut()
             self.closed(connection)
+        }
+    }
+
+    private func serve(_ connection: Connection, on loop: EventLoop) {
+        loop.startFromLoop {
+            guard let deadline = await connection.run() else { return self.closed(connection) }
+            self.wait(for: connection, until: deadline, on: loop)
         }
     }
 

@@ -10,7 +10,7 @@ package enum Wake: Sendable {
 
 /// Remembers a socket's readiness between edges, and suspends tasks until there is an edge.
 ///
-/// One task may wait for each direction. Belongs to the loop of its reactor.
+/// One task, or one action, may wait for each direction. Belongs to the loop of its reactor.
 @safe package final class SocketWatch: ReadinessObserver {
     /// Whether reading is worth a try. Cleared by whoever met `EAGAIN` or a short read.
     package private(set) var isReadable = false
@@ -32,13 +32,22 @@ package enum Wake: Sendable {
     /// One direction's timer, made when there first is something to wait for.
     @safe private final class Waiting {
         var continuation: UnsafeContinuation<Wake, Never>?
+        /// What is done in place of a task that would go on.
+        var action: ((Wake) -> Void)?
         var timer: LoopTimer?
 
+        var isTaken: Bool { unsafe continuation != nil || action != nil }
+
         func resume(_ wake: Wake, _ reactor: Reactor) {
-            guard let waiting = unsafe continuation else { return }
-            unsafe continuation = nil
+            guard isTaken else { return }
             if let timer { reactor.disarm(timer) }
-            unsafe waiting.resume(returning: wake)
+            if let waiting = unsafe continuation {
+                unsafe continuation = nil
+                return unsafe waiting.resume(returning: wake)
+            }
+            let act = action
+            action = nil
+            act?(wake)
         }
     }
 
@@ -96,14 +105,27 @@ package enum Wake: Sendable {
         return await wait(waiting, until: deadline)
     }
 
+    /// Does `action` once the socket may be readable, or the deadline passes: the wait of a
+    /// connection that is not worth a task's memory.
+    package func whenReadable(until deadline: Instant, _ action: @escaping (Wake) -> Void) {
+        if isCancelled { return action(.cancelled) }
+        if isReadable { return action(.ready) }
+        let waiting = reader ?? Waiting()
+        reader = waiting
+        prepare(waiting, until: deadline)
+        waiting.action = action
+    }
+
+    private func prepare(_ waiting: Waiting, until deadline: Instant?) {
+        precondition(!waiting.isTaken, "two tasks wait for one direction of a socket")
+        guard let deadline else { return }
+        let timer = waiting.timer ?? timeout(of: waiting)
+        waiting.timer = timer
+        reactor.arm(timer, at: deadline)
+    }
+
     private func wait(_ waiting: Waiting, until deadline: Instant?) async -> Wake {
-        unsafe precondition(
-            waiting.continuation == nil, "two tasks wait for one direction of a socket")
-        if let deadline {
-            let timer = waiting.timer ?? timeout(of: waiting)
-            waiting.timer = timer
-            reactor.arm(timer, at: deadline)
-        }
+        prepare(waiting, until: deadline)
         return unsafe await withUnsafeContinuation { continuation in
             unsafe waiting.continuation = continuation
             // Getting here may take a turn of the loop, in which everything may have changed.
