@@ -13,10 +13,12 @@ final class Connection {
     private var parser: RequestParser
     private var isIdle = true
 
-    /// What a client may still send after a refusal before the connection is cut: enough for it to
-    /// read the answer, which a reset would throw away.
-    private static let lingeringBytes = 1 << 20
-    private static let lingeringTime: Duration = .seconds(2)
+    /// What a client may still send after an answer that does not wait for it, before the connection
+    /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
+    /// body before they look for an answer.
+    private static let lingeringBytes = 64 << 20
+    private static let lingeringTime: Duration = .seconds(10)
+    private static let lingeringSilence: Duration = .seconds(2)
 
     init(_ stream: ByteStream, server: HTTPServer, peer: String) {
         self.stream = stream
@@ -152,9 +154,11 @@ final class Connection {
             case .bytes(let count): left -= count
             case .end, .failed: return
             case .nothingYet:
-                guard case .ready = await stream.watch.waitUntilReadable(until: deadline) else {
-                    return
-                }
+                let silence = server.reactor.now + Self.lingeringSilence
+                guard
+                    case .ready = await stream.watch.waitUntilReadable(until: min(deadline, silence)),
+                    server.reactor.now < deadline
+                else { return }
             }
         }
     }

@@ -173,9 +173,14 @@ final class Relay {
             fields: ResponseForwarding.fields(of: head), framing: head.framing)
         if call.mark.count > 0 { ResponseForwarding.removeKeyLines(from: &answer.fields) }
         call.witness?.head = head
-        if head.framing == .chunked, call.request.head.version != .http10 {
-            for line in head.fields.indices where head.fields.id(at: line) == .trailer {
-                answer.fields.append(line: line, of: head.fields)
+        if call.request.head.version == .http11 {
+            if head.framing == .chunked {
+                for line in head.fields.indices where head.fields.id(at: line) == .trailer {
+                    answer.fields.append(line: line, of: head.fields)
+                }
+            }
+            if head.status == 426, call.body == nil {
+                RelayedOptions.append(upgradesOf: head, to: &answer.fields)
             }
         }
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }

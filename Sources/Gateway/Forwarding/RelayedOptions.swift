@@ -44,7 +44,7 @@ struct RelayedOptions {
         var index = fields.firstIndex(of: .upgrade)
         while let found = index {
             forEachMember(of: fields.value(at: found)) { name in
-                if !isHTTP(name) { protocols.append(name) }
+                if !Self.isHTTP(name) { protocols.append(name) }
             }
             index = fields.firstIndex(of: .upgrade, from: found + 1)
         }
@@ -52,7 +52,7 @@ struct RelayedOptions {
 
     /// Whether a protocol carries requests, which would then go by unseen: HTTP/2 over TCP, an
     /// HTTP version by name, and TLS, in which they could be.
-    private func isHTTP(_ name: ArraySlice<UInt8>) -> Bool {
+    private static func isHTTP(_ name: ArraySlice<UInt8>) -> Bool {
         let bare = name.prefix { $0 != UInt8(ascii: "/") }
         return ["h2c", "h2", "http", "tls"].contains { equalsIgnoringCase(bare, $0) }
     }
@@ -77,6 +77,19 @@ struct RelayedOptions {
         if case .stream(nil) = body {
             for names in announcements { fields.append(.trailer, names) }
         }
+    }
+
+    /// Adds what an upstream that wants an upgrade says that it should be to (RFC 9110
+    /// section 15.5.22).
+    static func append(upgradesOf head: borrowing ResponseHead, to fields: inout Fields) {
+        var names: [ArraySlice<UInt8>] = []
+        let received = head.fields
+        for index in received.indices where received.id(at: index) == .upgrade {
+            forEachMember(of: received.value(at: index)) { if !isHTTP($0) { names.append($0) } }
+        }
+        guard !names.isEmpty else { return }
+        fields.append(.upgrade, Array(names.joined(separator: Array(", ".utf8))))
+        fields.append(.connection, "upgrade")
     }
 
     /// The answer that switches protocols as the client gets it; nil when the upstream switches to
