@@ -1,6 +1,9 @@
 #pragma once
 #include <curl/curl.h>
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 /* Variadic functions, one shim per type of argument. */
@@ -59,4 +62,30 @@ static inline CURL *ccurl_multi_next_done(CURLM *multi, CURLcode *result) {
             return message->easy_handle;
         }
     return NULL;
+}
+/* Ends the sending direction of a connection that was used already: 0 when that is done, 1 when
+   there is no room for it now, -1 when it cannot be done. In TLS it is a close_notify, after which
+   bytes can still be received. */
+static inline int ccurl_end_writing(CURL *easy, bool is_secure) {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    if (!is_secure) {
+        curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
+        return socket != CURL_SOCKET_BAD && shutdown(socket, SHUT_WR) == 0 ? 0 : -1;
+    }
+    struct curl_tlssessioninfo *session = NULL;
+    curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &session);
+    if (!session || session->backend != CURLSSLBACKEND_OPENSSL || !session->internals) return -1;
+    SSL *ssl = session->internals;
+    ERR_clear_error();
+    int status = SSL_shutdown(ssl);
+    int error = status < 0 ? SSL_get_error(ssl, status) : SSL_ERROR_NONE;
+    ERR_clear_error();
+    return status >= 0 ? 0 : error == SSL_ERROR_WANT_WRITE ? 1 : -1;
+}
+static inline void ccurl_reset_on_close(CURL *easy) {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    struct linger option = {.l_onoff = 1, .l_linger = 0};
+    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
+    if (socket != CURL_SOCKET_BAD)
+        setsockopt(socket, SOL_SOCKET, SO_LINGER, &option, sizeof option);
 }

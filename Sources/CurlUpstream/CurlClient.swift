@@ -20,25 +20,12 @@ package final class CurlClient: UpstreamClient {
     /// Idle connections kept now.
     package var idleCount: Int { idle.count }
 
-    package func exchange(
-        _ request: UpstreamRequest
-    ) async throws(UpstreamError) -> any UpstreamExchange {
-        let total = options.totalTimeout.map { multi.reactor.now + $0 }
-        if let connection = takeIdle() {
-            let exchange = CurlExchange(request, on: connection, of: self, until: total)
-            if try await exchange.start() { return exchange }
-            // It broke before it took a byte, so that nothing has left yet.
-        }
-        let connection = try await CurlConnection.open(options, on: multi)
-        let exchange = CurlExchange(request, on: connection, of: self, until: total)
-        guard try await exchange.start() else {
-            throw UpstreamError(
-                .unreachable, effect: .none, detail: "the new connection was closed at once")
-        }
-        return exchange
+    package func exchange(for request: UpstreamRequest) -> any UpstreamExchange {
+        CurlExchange(request, of: self)
     }
 
-    private func takeIdle() -> CurlConnection? {
+    /// A connection that was kept and still lives.
+    func takeIdle() -> CurlConnection? {
         while let connection = idle.popLast() {
             if connection.isUsable { return connection }
             connection.close()

@@ -8,7 +8,7 @@ import Transport
     private let easy: UnsafeMutableRawPointer
     private let multi: CurlMulti
     private let isSecure: Bool
-    private var isClosed = false
+    private(set) var isClosed = false
     private var connecting: UnsafeContinuation<UInt32, Never>?
     private(set) var watch: SocketWatch?
     private var socket: curl_socket_t = -1
@@ -26,17 +26,16 @@ import Transport
 
     deinit { close() }
 
-    /// Connects: name, Happy Eyeballs, TLS with verification.
-    static func open(
+    /// A connection to be opened by ``connect()``.
+    static func new(
         _ options: UpstreamOptions, on multi: CurlMulti
-    ) async throws(UpstreamError) -> CurlConnection {
+    ) throws(UpstreamError) -> CurlConnection {
         guard let easy = unsafe curl_easy_init() else {
             throw UpstreamError(.unreachable, effect: .none, detail: "libcurl has no memory")
         }
         let connection = unsafe CurlConnection(
             easy, multi, isSecure: options.url.hasPrefix("https:"))
         connection.configure(options)
-        try await connection.connect()
         return connection
     }
 
@@ -69,7 +68,8 @@ import Transport
         set(CURLOPT_SSLKEY, options.privateKey)
     }
 
-    private func connect() async throws(UpstreamError) {
+    /// Connects: name, Happy Eyeballs, TLS with verification. ``abort()`` ends that at once.
+    func connect() async throws(UpstreamError) {
         guard !multi.isOver else {
             throw UpstreamError(.unreachable, effect: .none, detail: "the gateway ends")
         }
@@ -77,7 +77,15 @@ import Transport
         defer { multi.resume(self) }
         let result = unsafe await withUnsafeContinuation { continuation in
             unsafe connecting = continuation
-            if unsafe !multi.add(easy) { finishedConnecting(CURLE_FAILED_INIT.rawValue) }
+            // Getting here may take a turn of the loop, in which it may have been aborted.
+            if isClosed {
+                finishedConnecting(CURLE_ABORTED_BY_CALLBACK.rawValue)
+            } else if unsafe !multi.add(easy) {
+                finishedConnecting(CURLE_FAILED_INIT.rawValue)
+            }
+        }
+        guard !isClosed else {
+            throw UpstreamError(.unreachable, effect: .none, detail: "it was given up")
         }
         guard result == CURLE_OK.rawValue else {
             let isTimeout = result == CURLE_OPERATION_TIMEDOUT.rawValue
@@ -108,10 +116,8 @@ import Transport
 
     /// Fails the attempt to connect, or closes the connection.
     func abort() {
-        guard unsafe connecting == nil else {
-            return finishedConnecting(CURLE_ABORTED_BY_CALLBACK.rawValue)
-        }
         close()
+        finishedConnecting(CURLE_ABORTED_BY_CALLBACK.rawValue)
     }
 
     /// What one try to send or receive came to.
@@ -125,7 +131,7 @@ import Transport
 
     /// Sends what the connection takes now.
     func send(_ bytes: ArraySlice<UInt8>) -> Transfer {
-        if isClosed { return .failed("the connection is closed") }
+        guard !isClosed else { return .failed("the connection was closed") }
         let transfer = unsafe bytes.withUnsafeBytes { bytes in
             isSecure ? unsafe sendSecurely(bytes) : unsafe sendPlainly(bytes)
         }
@@ -191,6 +197,25 @@ import Transport
         guard case .wouldBlock = transfer else { return false }
         watch.drained()
         return true
+    }
+
+    /// One try to tell the upstream that nothing more comes: `.bytes(0)` when it is told. In TLS
+    /// that is a message, which takes room.
+    func endWriting() -> Transfer {
+        guard !isClosed else { return .failed("the connection was closed") }
+        switch unsafe ccurl_end_writing(easy, isSecure) {
+        case 0: return .bytes(0)
+        case 1:
+            watch?.filled()
+            return .wouldBlock
+        default: return .failed("the direction cannot be ended")
+        }
+    }
+
+    /// Makes the close that follows a reset, so that the upstream cannot take what it got for
+    /// complete.
+    func resetOnClose() {
+        if !isClosed { unsafe ccurl_reset_on_close(easy) }
     }
 
     /// Closes the connection; whoever waits on it resumes.

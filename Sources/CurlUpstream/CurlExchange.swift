@@ -4,9 +4,10 @@ import Transport
 /// One request on one connection, sent once.
 final class CurlExchange: UpstreamExchange {
     private var request: UpstreamRequest
-    private let connection: CurlConnection
     private let client: CurlClient
-    private let totalDeadline: Instant?
+    /// Nil before there is one.
+    private var connection: CurlConnection?
+    private var totalDeadline: Instant?
     private var parser: ResponseParser
     private var decoder: BodyDecoder?
     /// Received and not yet taken, from `inputStart` on.
@@ -20,28 +21,48 @@ final class CurlExchange: UpstreamExchange {
     private var bodyEnd = Instant(nanoseconds: 0)
     private var isPersistent = false
     private var isOver = false
+    /// Whether whoever wanted the answer wants it no more.
+    private var isGivenUp = false
     /// What ended it early, whichever side found it: the body's failure is the answer's too.
     private var cause: UpstreamError?
 
     private static let copied = 16 << 10
     private static let chunk = 64 << 10
 
-    init(
-        _ request: UpstreamRequest, on connection: CurlConnection, of client: CurlClient,
-        until totalDeadline: Instant?
-    ) {
+    init(_ request: UpstreamRequest, of client: CurlClient) {
         self.request = request
-        self.connection = connection
         self.client = client
-        self.totalDeadline = totalDeadline
         parser = ResponseParser(for: request.method)
     }
 
     private var reactor: Reactor { client.multi.reactor }
 
+    func start() async throws(UpstreamError) {
+        totalDeadline = client.options.totalTimeout.map { reactor.now + $0 }
+        if !isGivenUp, let kept = client.takeIdle() {
+            connection = kept
+            if try await sendRequest() { return }
+            // It broke before it took a byte, so that nothing has left yet.
+        }
+        guard !isGivenUp else { throw failure(.cutShort, "it was given up") }
+        let fresh = try CurlConnection.new(client.options, on: client.multi)
+        connection = fresh
+        do throws(UpstreamError) {
+            try await fresh.connect()
+        } catch {
+            cause = error
+            cancel()
+            throw error
+        }
+        guard try await sendRequest() else {
+            throw UpstreamError(
+                .unreachable, effect: .none, detail: "the new connection was closed at once")
+        }
+    }
+
     /// Sends the head, and the body where it is whole.
     /// - Returns: false when the connection broke before it took a byte.
-    func start() async throws(UpstreamError) -> Bool {
+    private func sendRequest() async throws(UpstreamError) -> Bool {
         if let maySend = request.maySend, !maySend() {
             cancel()
             throw UpstreamError(
@@ -61,11 +82,10 @@ final class CurlExchange: UpstreamExchange {
             case .stream: try await send(bytes[...])
             }
         } catch {
-            if !hasSent, error.reason == .cutShort {
-                cancel()
-                return false
-            }
-            throw error
+            guard !hasSent, error.reason == .cutShort, !isGivenUp else { throw error }
+            isOver = false
+            cause = nil
+            return false
         }
         client.output.giveBack(bytes)
         if case .stream = request.body {
@@ -126,7 +146,9 @@ final class CurlExchange: UpstreamExchange {
             }
         } catch { throw failure(.malformed, error.reason) }
         let scratch = unsafe reactor.scratch
-        guard let count = try received(unsafe connection.receive(into: scratch)) else { return nil }
+        guard let connection, !isOver,
+            let count = try received(unsafe connection.receive(into: scratch))
+        else { return nil }
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
         let elements = unsafe bytes.bindMemory(to: UInt8.self)
         do throws(ResponseError) {
@@ -176,7 +198,7 @@ final class CurlExchange: UpstreamExchange {
     /// Receives body bytes into memory of their own.
     /// - Returns: whether there were any, or the end of the body was found.
     private func receiveBody() throws(UpstreamError) -> Bool {
-        guard connection.watch?.isReadable == true else { return false }
+        guard let connection, connection.watch?.isReadable == true else { return false }
         let limit = Int(min(decoder?.remaining ?? UInt64(Self.chunk), UInt64(Self.chunk)))
         var outcome = CurlConnection.Transfer.wouldBlock
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
@@ -219,17 +241,31 @@ final class CurlExchange: UpstreamExchange {
             throw failure(.malformed, "there are bytes after the end of the answer")
         }
         isOver = true
-        if isPersistent, isRequestComplete {
+        if let connection, isPersistent, isRequestComplete {
             client.keep(connection)
         } else {
-            connection.close()
+            connection?.close()
         }
+    }
+
+    func tunnel() -> (any TunnelEnd)? {
+        guard !isOver, let connection, let watch = connection.watch else { return nil }
+        isOver = true
+        let received = input[inputStart...]
+        input = []
+        inputStart = 0
+        return UpstreamTunnel(connection, watch, after: received)
     }
 
     func cancel() {
         guard !isOver else { return }
+        isGivenUp = true
+        end()
+    }
+
+    private func end() {
         isOver = true
-        connection.close()
+        connection?.abort()
     }
 
     // MARK: Waiting and sending
@@ -255,7 +291,9 @@ final class CurlExchange: UpstreamExchange {
     ) async throws(UpstreamError) {
         var rest = bytes
         while !rest.isEmpty {
-            guard !isOver else { throw failure(.cutShort, "the exchange is over") }
+            guard !isOver, let connection else {
+                throw failure(.cutShort, "the exchange is over")
+            }
             switch connection.send(rest) {
             case .bytes(let count):
                 if count > 0 { hasSent = true }
@@ -275,7 +313,7 @@ final class CurlExchange: UpstreamExchange {
     }
 
     private func waitUntilReadable() async throws(UpstreamError) {
-        guard !isOver, let watch = connection.watch else {
+        guard !isOver, let watch = connection?.watch else {
             throw failure(.cutShort, "the exchange was given up")
         }
         let started = reactor.now
@@ -313,7 +351,7 @@ final class CurlExchange: UpstreamExchange {
     /// follows from an earlier one is the earlier one.
     private func failure(_ reason: UpstreamError.Reason, _ detail: String) -> UpstreamError {
         if let cause { return cause }
-        cancel()
+        if !isOver { end() }
         let error = UpstreamError(reason, effect: hasSent ? .possible : .none, detail: detail)
         cause = error
         return error

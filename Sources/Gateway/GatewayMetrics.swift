@@ -20,6 +20,15 @@ package final class GatewayMetrics: Sendable {
         let shadow: [Counter]
     }
 
+    /// What goes through the tunnels to one upstream.
+    struct TunnelCounters: Sendable {
+        private let open: Gauge
+        private let total: Counter
+        /// From clients, and to them.
+        let bytesIn: Counter
+        let bytesOut: Counter
+    }
+
     private let requests: [Counter]
     private let totals: [Histogram]
     /// By route.
@@ -27,6 +36,8 @@ package final class GatewayMetrics: Sendable {
     private let upstreamErrors: [Counter]
     private let upstreamTimes: [Histogram]
     private let storeTime: Histogram
+    /// By upstream.
+    let tunnels: [TunnelCounters]
     /// What upstreams said of unknown outcomes.
     let probes: ProbeCounters
 
@@ -69,6 +80,7 @@ package final class GatewayMetrics: Sendable {
                 "oncegate_upstream_seconds", help: "From a forwarded request to its answer's end.",
                 labels: [("upstream", upstream)])
         }
+        tunnels = upstreams.map { TunnelCounters(metrics, upstream: $0) }
         probes = ProbeCounters(metrics)
         storeTime = metrics.histogram(
             "oncegate_store_seconds", help: "Time that a request waits for the key store.")
@@ -116,6 +128,31 @@ package final class GatewayMetrics: Sendable {
         "unreachable", "overloaded", "connect-timeout", "timeout", "cut-short", "malformed",
         "withdrawn",
     ]
+}
+
+extension GatewayMetrics.TunnelCounters {
+    init(_ metrics: Metrics, upstream: String) {
+        open = metrics.gauge(
+            "oncegate_tunnels", help: "Connections that have switched protocols and are open.",
+            labels: [("upstream", upstream)])
+        total = metrics.counter(
+            "oncegate_tunnels_total", help: "Connections that have switched protocols.",
+            labels: [("upstream", upstream)])
+        func bytes(_ direction: String) -> Counter {
+            metrics.counter(
+                "oncegate_tunnel_bytes_total", help: "Bytes from (in) and to (out) clients.",
+                labels: [("upstream", upstream), ("direction", direction)])
+        }
+        bytesIn = bytes("in")
+        bytesOut = bytes("out")
+    }
+
+    func begin() {
+        open.add(1)
+        total.increment()
+    }
+
+    func end() { open.add(-1) }
 }
 
 /// Counts the answers to probes.

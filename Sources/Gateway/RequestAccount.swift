@@ -50,6 +50,8 @@ final class RequestAccount {
 
     /// What keys would have done with it, where they are only watched.
     var shadow: ShadowDecision?
+    /// Nanoseconds for which a tunnel was open; nil without one. The other times end with the 101.
+    var tunnelTime: UInt64?
     /// When it was answered, if that was before its line is written.
     var endedAt: UInt64?
 
@@ -85,6 +87,9 @@ extension RequestAccount {
             line.member("total_ms", milliseconds(totalTime), decimals: 3)
             line.member("store_ms", milliseconds(storeTime), decimals: 3)
             line.member("upstream_ms", milliseconds(upstreamTime), decimals: 3)
+            if let tunnelTime {
+                line.member("tunnel_ms", milliseconds(tunnelTime), decimals: 3)
+            }
             line.member("peer", downstream.peer)
         }
     }

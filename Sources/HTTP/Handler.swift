@@ -51,6 +51,14 @@ package protocol RequestBody: AnyObject {
 
     /// The trailer fields, once `read` has returned nil.
     var trailers: Fields { get }
+
+    /// Notes that the rest is not wanted any more: a read that waits for the client fails at once,
+    /// and so does every later one. What the client still sends is for the server to see to.
+    func abandon()
+}
+
+extension RequestBody {
+    package func abandon() {}
 }
 
 /// Takes the answer to one request: either ``respond(_:body:)``, or ``begin(_:)``, any number of
@@ -89,8 +97,20 @@ package protocol ResponseWriter: AnyObject {
     /// Completes the answer.
     func end(trailers: Fields) async throws(DownstreamError)
 
+    /// Sends a 101 as the final answer, and gives the client's connection to the caller: what the
+    /// client sent behind its request comes first. `head` says `Connection` and `Upgrade` itself.
+    /// The server closes the connection when the handler returns, if the caller has not.
+    func upgrade(_ head: ResponseHead) async throws(DownstreamError) -> any TunnelEnd
+
     /// Gives an answer up in the middle: the connection closes so that the client sees it cut.
     func abort()
+}
+
+extension ResponseWriter {
+    /// A writer without a connection has none to give.
+    package func upgrade(_ head: ResponseHead) async throws(DownstreamError) -> any TunnelEnd {
+        throw .closed
+    }
 }
 
 /// Why a client's request or its connection came to nothing.

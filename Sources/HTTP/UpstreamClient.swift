@@ -2,11 +2,21 @@
 ///
 /// A client belongs to one event loop, like the handlers that use it.
 package protocol UpstreamClient: AnyObject {
-    /// Takes or opens a connection and sends the request's head, with the whole body where it is
-    /// there already.
+    /// An exchange for a request. Nothing is done for it before ``UpstreamExchange/start()``.
+    func exchange(for request: UpstreamRequest) -> any UpstreamExchange
+}
+
+extension UpstreamClient {
+    /// An exchange that has started. Whoever may have to give it up meanwhile starts it itself.
     ///
     /// - Throws: ``UpstreamError``, whose effect says whether anything may have reached the upstream.
-    func exchange(_ request: UpstreamRequest) async throws(UpstreamError) -> any UpstreamExchange
+    package func exchange(
+        _ request: UpstreamRequest
+    ) async throws(UpstreamError) -> any UpstreamExchange {
+        let exchange = exchange(for: request)
+        try await exchange.start()
+        return exchange
+    }
 }
 
 /// A request as it is to leave: fields are sent as they are, framing fields are added.
@@ -43,13 +53,20 @@ package struct UpstreamRequest: Sendable {
 ///
 /// Call ``cancel()`` when done, however it ended; after a complete exchange it does nothing.
 package protocol UpstreamExchange: AnyObject {
+    /// Takes or opens a connection and sends the request's head, with the whole body where it is
+    /// there already. To be called once, before anything else but ``cancel()``.
+    ///
+    /// - Throws: ``UpstreamError``, whose effect says whether anything may have reached the upstream.
+    func start() async throws(UpstreamError)
+
     /// Sends the next bytes of a streamed body; waits while the upstream does not read.
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError)
 
     /// Ends a streamed body.
     func finish(trailers: Fields) async throws(UpstreamError)
 
-    /// The next head: any number of interim ones, then the final one.
+    /// The next head: any number of interim ones, then the final one, or a 101, after which there
+    /// are no heads any more.
     func head() async throws(UpstreamError) -> ResponseHead
 
     /// The next bytes of the body, at least one; nil at the end.
@@ -58,8 +75,17 @@ package protocol UpstreamExchange: AnyObject {
     /// The answer's trailer fields, once `read` has returned nil.
     var trailers: Fields { get }
 
-    /// Closes the connection, unless the exchange is complete.
+    /// The connection as a tunnel, after a 101: the exchange is over, and the connection is the
+    /// caller's to close. Nil where there is no connection of its own to be had.
+    func tunnel() -> (any TunnelEnd)?
+
+    /// Gives the exchange up, whatever it is at: closes the connection, or ends the attempt to
+    /// open one, and lets whoever waits for it fail. Does nothing when the exchange is complete.
     func cancel()
+}
+
+extension UpstreamExchange {
+    package func tunnel() -> (any TunnelEnd)? { nil }
 }
 
 /// A failed exchange with the upstream.

@@ -15,10 +15,12 @@ final class Connection {
     /// Whether the connection's first head is still to come.
     private var isFirst = true
 
-    /// What a client may still send after a refusal before the connection is cut: enough for it to
-    /// read the answer, which a reset would throw away.
-    private static let lingeringBytes = 1 << 20
-    private static let lingeringTime: Duration = .seconds(2)
+    /// What a client may still send after an answer that does not wait for it, before the connection
+    /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
+    /// body before they look for an answer.
+    private static let lingeringBytes = 64 << 20
+    private static let lingeringTime: Duration = .seconds(10)
+    private static let lingeringSilence: Duration = .seconds(2)
     /// How long a task waits for the next head. A connection that idles longer waits without one,
     /// which takes a small part of the memory.
     private static let taskPatience: Duration = .milliseconds(20)
@@ -183,9 +185,11 @@ final class Connection {
             case .bytes(let count): left -= count
             case .end, .failed: return
             case .nothingYet:
-                guard case .ready = await stream.watch.waitUntilReadable(until: deadline) else {
-                    return
-                }
+                let silence = server.reactor.now + Self.lingeringSilence
+                guard
+                    case .ready = await stream.watch.waitUntilReadable(until: min(deadline, silence)),
+                    server.reactor.now < deadline
+                else { return }
             }
         }
     }

@@ -17,6 +17,9 @@ final class Exchange: RequestBody, ResponseWriter {
     private var phase = Phase.awaitingAnswer
     private var decoder: BodyDecoder
     private var owesContinue: Bool
+    /// Whether the body was begun to be read, and by whoever reads it given up.
+    private var isPulled = false
+    private var isAbandoned = false
     /// Whether another request may follow.
     private(set) var isPersistent: Bool
     /// Whether the client should be given time to read the answer before the connection closes.
@@ -24,6 +27,8 @@ final class Exchange: RequestBody, ResponseWriter {
     /// Bytes of the answer that wait for the end of the loop's turn, or for more to go with them.
     private var held: [UInt8] = []
     private var flushesAtEndOfTurn = false
+    /// Whether something is on its way, behind which `held` has to stay.
+    private var isSending = false
 
     /// Bodies up to this size are copied behind their head, which is cheaper than a second piece.
     private static let copied = 16 << 10
@@ -78,17 +83,32 @@ final class Exchange: RequestBody, ResponseWriter {
     var trailers: Fields { decoder.trailers }
 
     func read() async throws(DownstreamError) -> ArraySlice<UInt8>? {
-        if owesContinue {
-            owesContinue = false
-            if connection.input.isEmpty, !decoder.isComplete {
-                try await send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
-            }
-        }
+        isPulled = true
+        if owesContinue { try askForBody() }
         while true {
+            guard !isAbandoned else { throw .closed }
             if let bytes = try nextInput() { return bytes }
             if decoder.isComplete { return nil }
             try await receive()
         }
+    }
+
+    /// Tells the client to continue. That does not wait: an answer may be on its way by another
+    /// task.
+    private func askForBody() throws(DownstreamError) {
+        // Whoever has an answer without having been asked for the body need not send it.
+        guard !hasBegun else { throw .closed }
+        owesContinue = false
+        guard connection.input.isEmpty, !decoder.isComplete else { return }
+        held.append(contentsOf: "HTTP/1.1 100 Continue\r\n\r\n".utf8)
+        flushAtEndOfTurn()
+    }
+
+    func abandon() {
+        guard !decoder.isComplete else { return }
+        isAbandoned = true
+        isPersistent = false
+        connection.stream.watch.interruptReading()
     }
 
     /// Body bytes among those that were received already.
@@ -156,10 +176,21 @@ final class Exchange: RequestBody, ResponseWriter {
             guard owesContinue else { return }
             owesContinue = false
         }
-        var bytes: [UInt8] = []
+        var bytes = takeHeld()
         ResponseSerializer.append(
             head, framing: .none, date: [], connection: .implicit, to: &bytes)
         try await send(bytes)
+    }
+
+    func upgrade(_ head: ResponseHead) async throws(DownstreamError) -> any TunnelEnd {
+        precondition(!hasBegun, "a request has one answer")
+        var bytes = takeHeld()
+        ResponseSerializer.append(
+            head, framing: .none, date: [], connection: .implicit, to: &bytes)
+        phase = .answered
+        isPersistent = false
+        try await send(bytes)
+        return ClientTunnel(connection)
     }
 
     func respond(
@@ -167,6 +198,8 @@ final class Exchange: RequestBody, ResponseWriter {
     ) async throws(DownstreamError) {
         precondition(!hasBegun, "a request has one answer")
         var bytes = server.output.take()
+        if !held.isEmpty { bytes.append(contentsOf: takeHeld()) }
+        takeRestOfBody()
         let hasBody = appendHead(head, framing: .length(UInt64(body.count)), to: &bytes)
         phase = .answered
         guard hasBody, body.count > Self.copied else {
@@ -184,6 +217,8 @@ final class Exchange: RequestBody, ResponseWriter {
         if case .chunked = framing, self.head.version == .http10 { framing = .untilClose }
         if case .untilClose = framing, self.head.version == .http11 { framing = .chunked }
         if case .untilClose = framing { isPersistent = false }
+        // What somebody is about to read is theirs.
+        if !isPulled || isAbandoned { takeRestOfBody() }
         let hasBody = appendHead(head, framing: framing, to: &held)
         phase = .answering(hasBody ? framing : .none)
         flushAtEndOfTurn()
@@ -195,8 +230,7 @@ final class Exchange: RequestBody, ResponseWriter {
         }
         let isChunked = framing == .chunked
         if isChunked { ChunkSerializer.appendSize(bytes.count, to: &held) }
-        var first: [UInt8] = []
-        swap(&first, &held)
+        var first = takeHeld()
         if bytes.count <= Self.copied {
             first.append(contentsOf: bytes)
             if isChunked { ChunkSerializer.appendDataEnd(to: &first) }
@@ -214,8 +248,7 @@ final class Exchange: RequestBody, ResponseWriter {
     func end(trailers: Fields) async throws(DownstreamError) {
         guard case .answering(let framing) = phase else { return try throwIfBroken() }
         if framing == .chunked { ChunkSerializer.appendEnd(trailers: trailers, to: &held) }
-        var last: [UInt8] = []
-        swap(&last, &held)
+        let last = takeHeld()
         if !last.isEmpty { try await send(last) }
         phase = .answered
     }
@@ -237,7 +270,6 @@ final class Exchange: RequestBody, ResponseWriter {
     private func appendHead(
         _ head: ResponseHead, framing: BodyFraming, to bytes: inout [UInt8]
     ) -> Bool {
-        takeRestOfBody()
         if !decoder.isComplete || owesContinue || server.isDraining || !head.isPersistent {
             isPersistent = false
         }
@@ -268,6 +300,11 @@ final class Exchange: RequestBody, ResponseWriter {
     private func send(
         _ first: [UInt8], _ second: ArraySlice<UInt8> = []
     ) async throws(DownstreamError) {
+        isSending = true
+        defer {
+            isSending = false
+            if !held.isEmpty { flushAtEndOfTurn() }
+        }
         do throws(StreamError) {
             try await connection.stream.write(first, second, idle: writeIdle)
         } catch {
@@ -277,18 +314,30 @@ final class Exchange: RequestBody, ResponseWriter {
         }
     }
 
+    /// What was held back, to go in front of what is sent now.
+    private func takeHeld() -> [UInt8] {
+        var bytes: [UInt8] = []
+        swap(&bytes, &held)
+        return bytes
+    }
+
     private func flushAtEndOfTurn() {
         guard !flushesAtEndOfTurn else { return }
         flushesAtEndOfTurn = true
         server.reactor.atEndOfTurn { [weak self] in self?.flush() }
     }
 
-    /// Sends what was held back, as far as the kernel takes it.
+    /// Sends what was held back, as far as the kernel takes it, and the rest when it takes more:
+    /// whoever answers may have nothing to add for long.
     private func flush() {
         flushesAtEndOfTurn = false
-        guard !held.isEmpty else { return }
-        if case .bytes(let count) = connection.stream.send(held, [], from: 0) {
+        guard !held.isEmpty, !isSending else { return }
+        switch connection.stream.send(held, [], from: 0) {
+        case .bytes(let count):
             held.removeFirst(count)
+            if !held.isEmpty { flush() }
+        case .nothingYet: connection.stream.watch.onWritable = { [weak self] in self?.flush() }
+        case .end, .failed: break
         }
     }
 }

@@ -96,9 +96,9 @@ package enum StreamError: Error, Sendable, Hashable {
     }
 
     /// Sends `first`, then `second`, as one message where the kernel takes it, waiting while the
-    /// peer does not read. Each wait ends after `idle`.
+    /// peer does not read. Each wait ends after `idle`; nil is for callers with a limit of their own.
     package func write(
-        _ first: [UInt8], _ second: ArraySlice<UInt8> = [], idle: Duration
+        _ first: [UInt8], _ second: ArraySlice<UInt8> = [], idle: Duration?
     ) async throws(StreamError) {
         var sent = 0
         let total = first.count + second.count
@@ -107,7 +107,7 @@ package enum StreamError: Error, Sendable, Hashable {
             case .bytes(let count): sent += count
             case .failed, .end: throw .closed
             case .nothingYet:
-                switch await watch.waitUntilWritable(until: reactor.now + idle) {
+                switch await watch.waitUntilWritable(until: idle.map { reactor.now + $0 }) {
                 case .ready: continue
                 case .timeout: throw .timeout
                 case .cancelled: throw .closed

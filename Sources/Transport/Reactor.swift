@@ -12,6 +12,8 @@ package struct Readiness: OptionSet, Sendable {
     package static let ended = Readiness(rawValue: 4)
     /// The connection is gone in both directions (`EPOLLHUP`, `EPOLLERR`).
     package static let failed = Readiness(rawValue: 8)
+    /// It did not end in order (`EPOLLERR`).
+    package static let reset = Readiness(rawValue: 16)
 }
 
 /// Receives a descriptor's readiness, on the loop's thread.
@@ -174,6 +176,7 @@ package protocol ReadinessObserver: AnyObject {
         if flags & ctransport_epollrdhup() != 0 { readiness.insert(.ended) }
         if flags & (ctransport_epollhup() | ctransport_epollerr()) != 0 {
             readiness.insert(.failed)
+            if flags & ctransport_epollerr() != 0 { readiness.insert(.reset) }
         }
         observer.became(readiness)
     }

@@ -20,8 +20,15 @@ package enum Wake: Sendable {
     package private(set) var hasEnded = false
     /// The connection is gone in both directions.
     package private(set) var hasFailed = false
+    /// The peer reset the connection, or the network lost it: it did not just end in both
+    /// directions, one after the other.
+    package private(set) var wasReset = false
     /// Called when the connection turns out to be gone, also while nobody waits.
     package var onFailure: (() -> Void)?
+    /// The same, of a reset alone.
+    package var onReset: (() -> Void)?
+    /// Called when writing is worth a try again and no task waits for that.
+    package var onWritable: (() -> Void)?
 
     private let reactor: Reactor
     private var descriptor: Int32
@@ -35,6 +42,9 @@ package enum Wake: Sendable {
         /// What is done in place of a task that would go on.
         var action: ((Wake) -> Void)?
         var timer: LoopTimer?
+        /// Whether a task waits, also one that has not got as far as its continuation.
+        var isWaiting = false
+        var isInterrupted = false
 
         var isTaken: Bool { unsafe continuation != nil || action != nil }
 
@@ -60,7 +70,10 @@ package enum Wake: Sendable {
 
     package func became(_ readiness: Readiness) {
         if readiness.contains(.ended) { hasEnded = true }
-        if readiness.contains(.failed) { hasFailed = true }
+        if readiness.contains(.failed) {
+            hasFailed = true
+            if readiness.contains(.reset) { wasReset = true }
+        }
         if !readiness.isDisjoint(with: [.readable, .ended, .failed]) {
             isReadable = true
             reader?.resume(.ready, reactor)
@@ -68,9 +81,17 @@ package enum Wake: Sendable {
         if !readiness.isDisjoint(with: [.writable, .failed]) {
             isWritable = true
             writer?.resume(.ready, reactor)
+            if let action = onWritable {
+                onWritable = nil
+                action()
+            }
         }
         if hasFailed, let action = onFailure {
             onFailure = nil
+            action()
+        }
+        if wasReset, let action = onReset {
+            onReset = nil
             action()
         }
     }
@@ -126,10 +147,15 @@ package enum Wake: Sendable {
 
     private func wait(_ waiting: Waiting, until deadline: Instant?) async -> Wake {
         prepare(waiting, until: deadline)
+        waiting.isWaiting = true
+        defer {
+            waiting.isWaiting = false
+            waiting.isInterrupted = false
+        }
         return unsafe await withUnsafeContinuation { continuation in
             unsafe waiting.continuation = continuation
             // Getting here may take a turn of the loop, in which everything may have changed.
-            if isCancelled {
+            if isCancelled || waiting.isInterrupted {
                 waiting.resume(.cancelled, reactor)
             } else if waiting === reader ? isReadable : isWritable {
                 waiting.resume(.ready, reactor)
@@ -141,6 +167,13 @@ package enum Wake: Sendable {
         reactor.timer { [unowned reactor, weak waiting] in waiting?.resume(.timeout, reactor) }
     }
 
+    /// Resumes the task that waits to read, if there is one, as if the watch were cancelled.
+    package func interruptReading() {
+        guard let reader, reader.isWaiting else { return }
+        reader.isInterrupted = true
+        reader.resume(.cancelled, reactor)
+    }
+
     /// Stops watching and resumes whoever waits. To be called before the descriptor is closed.
     package func cancel() {
         guard !isCancelled else { return }
@@ -148,6 +181,8 @@ package enum Wake: Sendable {
         // Whoever finds a socket readable tries it again; there is nothing to try any more.
         isReadable = false
         onFailure = nil
+        onReset = nil
+        onWritable = nil
         reactor.ignore(descriptor)
         for waiting in [reader, writer] {
             waiting?.resume(.cancelled, reactor)

@@ -44,12 +44,12 @@ import Testing
 }
 
 /// A Python server behind TLS that makes an order for each POST, with a certificate made for it.
-private final class TLSOrigin {
+final class TLSOrigin {
     let directory: TemporaryDirectory
     private let server: ChildProcess
     private let port: String
 
-    init(name: String = "IP:127.0.0.1") throws {
+    init(name: String = "IP:127.0.0.1", script: String = TLSOrigin.script) throws {
         directory = try TemporaryDirectory()
         let config = "[v3]\nsubjectAltName=\(name)\n[ca]\nbasicConstraints=critical,CA:TRUE\n"
         try directory.write("ext.cnf", config)
@@ -64,7 +64,7 @@ private final class TLSOrigin {
         try Self.openssl(
             "x509 -req -in origin.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
                 + "-extfile ext.cnf -extensions v3 -out origin.pem", in: directory)
-        try directory.write("server.py", Self.script)
+        try directory.write("server.py", script)
         server = try ChildProcess(
             "/usr/bin/env", ["python3", "-u", "server.py"], in: directory.path)
         port = try server.output.first("the server's port") {
@@ -98,7 +98,7 @@ private final class TLSOrigin {
         }
     }
 
-    private static let script = """
+    static let script = """
         import http.server, ssl
         orders = 0
         class Handler(http.server.BaseHTTPRequestHandler):

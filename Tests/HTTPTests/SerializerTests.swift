@@ -51,6 +51,15 @@ struct SerializerTests {
         #expect(written(ResponseHead(status: 103), .none) == "HTTP/1.1 103 Early Hints\r\n\r\n")
     }
 
+    @Test func `a 426 keeps its Connection, and says when it closes`() {
+        let fields: Fields = ["Connection": "upgrade", "Upgrade": "y"]
+        #expect(
+            written(ResponseHead(status: 426, fields: fields), .length(0), .close)
+                .hasSuffix(
+                    "Connection: upgrade\r\nUpgrade: y\r\nDate: today\r\n"
+                        + "Content-Length: 0\r\nConnection: close\r\n\r\n"))
+    }
+
     @Test func `a response's own Connection is left out, save for 101`() {
         let fields: Fields = ["Connection": "upgrade", "Keep-Alive": "x", "Upgrade": "y"]
         #expect(!written(ResponseHead(status: 200, fields: fields), .length(0)).contains("Conn"))

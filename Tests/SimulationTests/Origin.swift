@@ -36,7 +36,11 @@ final class OriginClient: UpstreamClient {
 
     init(_ process: SimulatedProcess) { self.process = process }
 
-    func exchange(
+    func exchange(for outgoing: UpstreamRequest) -> any UpstreamExchange {
+        LaterExchange { () async throws(UpstreamError) in try await self.open(outgoing) }
+    }
+
+    private func open(
         _ outgoing: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
         if let probe = StageProbe(outgoing.target) { return try await answer(probe) }
@@ -120,6 +124,8 @@ private final class OriginExchange: UpstreamExchange {
             world.note(.performed(exchange: number, step, order))
         }
     }
+
+    func start() {}
 
     func head() async throws(UpstreamError) -> ResponseHead {
         await world.sleep(time, of: process)

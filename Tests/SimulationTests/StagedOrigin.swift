@@ -92,6 +92,8 @@ private final class ProbeExchange: UpstreamExchange {
         rest = Array(text.utf8)
     }
 
+    func start() {}
+
     func head() async throws(UpstreamError) -> ResponseHead {
         ResponseHead(
             status: status, fields: ["Content-Type": "application/json"],

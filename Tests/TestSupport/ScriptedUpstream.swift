@@ -8,6 +8,10 @@ package final class ScriptedUpstream: UpstreamClient {
     package struct Script {
         /// The exchange fails before anything is sent, or while it is.
         package var failure: UpstreamError?
+        /// Opened by the test when the connection is there; nil for at once.
+        package var connectGate: Gate?
+        /// The other end of a tunnel, for a 101.
+        package var tunnel: (any TunnelEnd)?
         /// Opened by the test before the first head comes; nil for at once.
         package var gate: Gate?
         package var interim: [ResponseHead] = []
@@ -85,7 +89,11 @@ package final class ScriptedUpstream: UpstreamClient {
         self.init { _ in script }
     }
 
-    package func exchange(
+    package func exchange(for request: UpstreamRequest) -> any UpstreamExchange {
+        LaterExchange { () async throws(UpstreamError) in try await self.open(request) }
+    }
+
+    private func open(
         _ request: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
         if let maySend = request.maySend, !maySend() {
@@ -106,6 +114,7 @@ package final class ScriptedUpstream: UpstreamClient {
             arrival.gate.open()
             return true
         }
+        if let gate = script.connectGate { await gate.pass() }
         if let failure = script.failure { throw failure }
         return ScriptedExchange(script, self, received.count - 1)
     }
@@ -136,6 +145,10 @@ private final class ScriptedExchange: UpstreamExchange {
         self.number = number
         if upstream.received[number].isComplete { bodyGate.open() }
     }
+
+    func start() {}
+
+    func tunnel() -> (any TunnelEnd)? { script.tunnel }
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
         try throwIfCancelled()

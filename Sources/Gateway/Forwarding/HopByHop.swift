@@ -37,6 +37,19 @@ struct HopByHop {
         return nominated.contains { equalsIgnoringCase($0, name) }
     }
 
+    /// Whether some line of `Connection` has the option, given in lower case.
+    static func hasOption(_ option: StaticString, _ fields: borrowing Fields) -> Bool {
+        var isThere = false
+        var index = fields.firstIndex(of: .connection)
+        while let found = index {
+            forEachMember(of: fields.value(at: found)) { member in
+                if equalsIgnoringCase(member, option) { isThere = true }
+            }
+            index = fields.firstIndex(of: .connection, from: found + 1)
+        }
+        return isThere
+    }
+
     private mutating func nominate(_ list: ArraySlice<UInt8>) {
         forEachMember(of: list) { option in
             for usual in Self.usualOptions where equalsIgnoringCase(option, usual) { return }
@@ -78,6 +91,14 @@ func equalsIgnoringCase(_ a: ArraySlice<UInt8>, _ b: ArraySlice<UInt8>) -> Bool 
         offset += 1
     }
     return true
+}
+
+/// Whether a text is one in lower-case ASCII when case does not count.
+func equalsIgnoringCase(_ a: ArraySlice<UInt8>, _ b: StaticString) -> Bool {
+    guard a.count == b.utf8CodeUnitCount else { return false }
+    return unsafe a.elementsEqual(
+        UnsafeBufferPointer(start: b.utf8Start, count: b.utf8CodeUnitCount)
+    ) { asciiLowercased($0) == $1 }
 }
 
 func isWhitespace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }

@@ -36,13 +36,19 @@ final class Relay {
         var isUnlimited = false
         /// Sees what comes back.
         var witness: ExchangeWitness?
+        /// What the request asks of its connection, where that is passed on.
+        var options = RelayedOptions()
         var outcome = RequestOutcome.forwarded
     }
 
     /// Answers a request with what the upstream says.
     ///
-    /// - Throws: ``DownstreamError`` when the client is gone; the exchange is cancelled then.
-    func relay(_ call: Call) async throws {
+    /// A client that is gone ends the exchange at once, whatever that is at.
+    ///
+    /// - Throws: ``DownstreamError`` when the client is gone.
+    func relay(_ call: consuming Call) async throws {
+        // A body that was read already is that of a request which a key was to guard.
+        if call.body == nil { call.options = RelayedOptions(call.request.head) }
         let head = call.request.head
         if case .length(let length) = head.framing, let limit = limit(of: call), length > limit {
             return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
@@ -53,17 +59,20 @@ final class Relay {
             method: head.method, target: route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
         let first: ArraySlice<UInt8>
-        let exchange: any UpstreamExchange
         do {
             first = try await openBody(call, &outgoing.body)
         } catch {
             return try await refuseBody(error, call, executed: .no)
         }
+        call.options.append(to: &outgoing.fields, outgoing.body)
         let startedAt = services.timers.now
+        let exchange = client.exchange(for: outgoing)
+        call.writer.onDownstreamGone = { exchange.cancel() }
         do throws(UpstreamError) {
-            exchange = try await client.exchange(outgoing)
+            try await exchange.start()
             call.witness?.wasSent = true
         } catch {
+            call.writer.onDownstreamGone = nil
             call.witness?.wasSent = error.effect != .none
             return try await report(error, call)
         }
@@ -74,7 +83,7 @@ final class Relay {
     private func limit(of call: Call) -> Int? { call.isUnlimited ? nil : route.bodyLimit }
 
     private func noteTime(since start: UInt64, _ call: Call) {
-        call.account.upstreamTime = services.timers.now - start
+        call.account.upstreamTime = (call.account.endedAt ?? services.timers.now) - start
         services.metrics.record(upstreamTime: call.account.upstreamTime, upstream: route.upstream)
     }
 
@@ -91,6 +100,8 @@ final class Relay {
         switch call.request.head.framing {
         case .none: body = .none
         case .length(0): body = .whole([])
+        // It is not asked for before the upstream does.
+        case .length(let length) where call.options.expectsContinue: body = .stream(length: length)
         case .length(let length) where length <= 64 << 10:
             let first = try await call.request.body.read() ?? []
             call.account.bytesIn += first.count
@@ -118,12 +129,20 @@ final class Relay {
             upload = Upload(
                 call.request.body, to: exchange, limit: limit(of: call), call.account)
         }
-        call.writer.onDownstreamGone = { exchange.cancel() }
-        upload?.start(after: first, services)
+        var timer: (any ScheduledTimer)?
+        if let upload {
+            let (services, begin) = (services, { upload.start(after: first, self.services) })
+            if call.options.expectsContinue {
+                timer = services.timers.after(Self.expectationLimit, begin)
+            } else {
+                begin()
+            }
+        }
+        defer { timer?.cancel() }
         var failure: (any Error)?
         do {
             do {
-                try await answer(from: exchange, call)
+                try await answer(from: exchange, beside: upload, call)
             } catch let error as UpstreamError {
                 exchange.cancel()
                 try await report(error, after: upload?.end, call)
@@ -137,13 +156,33 @@ final class Relay {
         if let failure { throw failure }
     }
 
-    private func answer(from exchange: any UpstreamExchange, _ call: Call) async throws {
-        let head = try await finalHead(of: exchange, interimTo: call)
+    /// How long a client that waits to be asked for its body is kept waiting for the upstream to do
+    /// so. Many upstreams never do, and curl sends after a second too.
+    private static let expectationLimit: Duration = .seconds(1)
+
+    private func answer(
+        from exchange: any UpstreamExchange, beside upload: Upload?, _ call: Call
+    ) async throws {
+        let head = try await finalHead(of: exchange, beside: upload, interimTo: call)
+        guard head.status != 101 else {
+            return try await switchProtocols(as: head, exchange, upload, call)
+        }
+        upload?.forgo()
         var answer = ResponseHead(
             status: head.status, reason: head.reason,
             fields: ResponseForwarding.fields(of: head), framing: head.framing)
         if call.mark.count > 0 { ResponseForwarding.removeKeyLines(from: &answer.fields) }
         call.witness?.head = head
+        if call.request.head.version == .http11 {
+            if head.framing == .chunked {
+                for line in head.fields.indices where head.fields.id(at: line) == .trailer {
+                    answer.fields.append(line: line, of: head.fields)
+                }
+            }
+            if head.status == 426, call.body == nil {
+                RelayedOptions.append(upgradesOf: head, to: &answer.fields)
+            }
+        }
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
         call.account.begin(head.status, call.outcome)
         try await call.writer.begin(answer)
@@ -157,12 +196,14 @@ final class Relay {
         try await call.writer.write(chunk)
     }
 
-    /// Passes interim answers on until the final one comes.
+    /// Passes interim answers on until the final one, or a 101, comes. The upstream's `100` has the
+    /// client asked for the body that it holds back.
     private func finalHead(
-        of exchange: any UpstreamExchange, interimTo call: Call
+        of exchange: any UpstreamExchange, beside upload: Upload?, interimTo call: Call
     ) async throws -> ResponseHead {
         var head = try await exchange.head()
-        while head.isInterim {
+        while head.isInterim, head.status != 101 {
+            if head.status == 100 { upload?.start(after: [], services) }
             if let interim = try ResponseForwarding.interim(head) {
                 if call.request.head.version != .http10 { try await call.writer.interim(interim) }
             }
@@ -173,6 +214,44 @@ final class Relay {
 }
 
 extension Relay {
+    /// Joins the client's connection with the upstream's, once the request was sent whole.
+    private func switchProtocols(
+        as head: ResponseHead, _ exchange: any UpstreamExchange, _ upload: Upload?, _ call: Call
+    ) async throws {
+        guard let answer = call.options.answer(switching: head) else {
+            throw UpstreamError(
+                .malformed, effect: .possible,
+                detail: "101 with a protocol that was not offered to the upstream")
+        }
+        if let upload {
+            upload.start(after: [], services)
+            await upload.wait()
+            guard case .complete = upload.end else {
+                throw UpstreamError(
+                    .cutShort, effect: .possible, detail: "101 in the middle of the request")
+            }
+        }
+        guard let far = exchange.tunnel() else {
+            throw UpstreamError(.cutShort, effect: .possible, detail: "closed after a 101")
+        }
+        let near: any TunnelEnd
+        do {
+            near = try await call.writer.upgrade(answer)
+        } catch {
+            far.close(resetting: true)
+            throw error
+        }
+        call.writer.onDownstreamGone = nil
+        call.witness?.head = head
+        call.account.begin(head.status, call.outcome)
+        call.account.endedAt = services.timers.now
+        let tunnel = Tunnel(
+            between: near, and: far, idleLimit: upstream.tunnelIdle, call.account,
+            services.metrics.tunnels[route.upstream], services)
+        await tunnel.run()
+        call.witness?.isComplete = true
+    }
+
     /// Tells the client of a failed exchange, by a problem, or by cutting an answer that began.
     /// Where the request's own body is the reason, that is what it is told.
     private func report(

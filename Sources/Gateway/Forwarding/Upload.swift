@@ -35,8 +35,10 @@ final class Upload {
         self.account = account
     }
 
-    /// Starts carrying. `first` was read from the body before.
+    /// Starts carrying, unless it did so before or is not to any more. `first` was read from the
+    /// body before.
     func start(after first: ArraySlice<UInt8>, _ services: LoopServices) {
+        guard ended == nil, !isStopped else { return }
         let promise = Promise<Void>()
         ended = promise
         services.start {
@@ -45,12 +47,19 @@ final class Upload {
         }
     }
 
-    /// Gives up what is left, after the exchange was cancelled or is complete.
-    ///
-    /// A read from the client that is under way is waited for, because the connection is about to
-    /// be used for other things. It ends with the next bytes, or as a body that stalls.
+    /// Keeps it from starting: the answer came before the body was asked for.
+    func forgo() {
+        if ended == nil { isStopped = true }
+    }
+
+    /// Waits until nothing is carried any more.
+    func wait() async { await ended?.get() }
+
+    /// Gives up what is left, after the exchange was cancelled or is complete. A read that waits
+    /// for the client ends at once; the connection is about to be used for other things.
     func stop() async {
         isStopped = true
+        if end == nil { body.abandon() }
         await ended?.get()
     }
 
@@ -67,6 +76,7 @@ final class Upload {
             try await exchange.finish(trailers: ResponseForwarding.trailers(body.trailers))
             end = .complete
         } catch let error as DownstreamError {
+            guard !isStopped else { return end = .upstream }
             fail(.downstream(error))
         } catch {
             end = .upstream

@@ -120,6 +120,8 @@ final class WatchedBody: RequestBody {
 
     var trailers: Fields { body.trailers }
 
+    func abandon() { body.abandon() }
+
     /// Notes that nobody reads any further.
     func close() { whole.give(isTooLarge ? .tooLarge : .incomplete) }
 }

@@ -57,6 +57,8 @@ package struct Upstream: Sendable {
     package let name: String
     /// `host`, or `host:port` where the port is not the scheme's own.
     package let authority: String
+    /// For how long nothing may move in a tunnel to it; nil for ever.
+    let tunnelIdle: Duration?
     /// The value that `Host` is given; nil keeps the client's.
     let replacedHost: [UInt8]?
     /// What a client's request without `Host` is given.
@@ -65,9 +67,13 @@ package struct Upstream: Sendable {
     var probeHost: [UInt8] { replacedHost ?? ownHost }
 
     /// An upstream from its parts.
-    package init(name: String, authority: String, host: HostField = .keep) {
+    package init(
+        name: String, authority: String, host: HostField = .keep,
+        tunnelIdle: Duration? = .seconds(3600)
+    ) {
         self.name = name
         self.authority = authority
+        self.tunnelIdle = tunnelIdle
         ownHost = Array(authority.utf8)
         switch host {
         case .keep: replacedHost = nil

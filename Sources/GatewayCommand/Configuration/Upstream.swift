@@ -72,12 +72,16 @@ extension Configuration.Upstream {
         var idle = Duration.seconds(60)
         /// For a whole exchange; nil for no limit.
         var total: Duration?
+        /// For a connection that has switched protocols, without a byte in either direction; nil
+        /// for no limit.
+        var tunnelIdle: Duration? = .seconds(3600)
 
         static var members: [Member<Timeouts>] {
             [
                 Member("connect", \.connect, .duration(Configuration.waiting)),
                 Member("idle", \.idle, .duration(Configuration.waiting)),
                 Member("total", \.total, .or("none", .duration(Configuration.waiting))),
+                Member("tunnel_idle", \.tunnelIdle, .or("none", .duration(Configuration.waiting))),
             ]
         }
     }

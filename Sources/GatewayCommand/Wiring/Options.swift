@@ -23,7 +23,8 @@ extension Configuration {
             upstreams: upstreams.map { upstream in
                 Gateway.Upstream(
                     name: upstream.name, authority: upstream.value.url.authority,
-                    host: upstream.value.hostField)
+                    host: upstream.value.hostField,
+                    tunnelIdle: upstream.value.timeouts.tunnelIdle)
             })
     }
 

@@ -15,7 +15,8 @@ package enum ResponseSerializer {
     /// The framing fields follow from `framing`, whatever `head.fields` says. `.none` keeps a
     /// `Content-Length` that is there, for answers to HEAD and for 304; any other answer without a
     /// body has to be `.length(0)`. 1xx and 204 never get one. `Connection` and `Keep-Alive` in
-    /// `head.fields` are left out, except that a 101 keeps its `Connection` and gets no other.
+    /// `head.fields` are left out, except that a 101 keeps its `Connection` and gets no other, and
+    /// that a 426, which has to say what to upgrade to, keeps it too.
     ///
     /// - Parameter date: the value of `Date`, for final answers that have none.
     package static func append(
@@ -31,7 +32,7 @@ package enum ResponseSerializer {
             switch id {
             case .contentLength: keepsLength
             case .transferEncoding, .keepAlive: false
-            case .connection: head.status == 101
+            case .connection: head.status == 101 || head.status == 426
             default: true
             }
         }

@@ -16,6 +16,17 @@ final class RawClient {
     /// Sends bytes as they are.
     func send(_ bytes: [UInt8]) throws { try socket.send(bytes) }
 
+    /// Sends bytes as far as they can leave within a moment.
+    /// - Returns: whether all left.
+    func sendNow(_ bytes: [UInt8]) throws -> Bool {
+        do {
+            try socket.send(bytes, by: Deadline(in: .milliseconds(500)))
+            return true
+        } catch is HarnessError {
+            return false
+        }
+    }
+
     /// Sends a text as it is.
     func send(_ text: String) throws { try send(Array(text.utf8)) }
 

@@ -97,6 +97,13 @@ final class ScriptedOrigin: Sendable {
         try state.wait(for: "all connections to close") { $0.open.isEmpty ? true : nil }
     }
 
+    /// Waits until none of the connections before one is open any more.
+    func waitForNoConnectionBefore(_ number: Int) throws {
+        try state.wait(for: "connections before \(number) to close") {
+            $0.open.contains { $0 < number } ? nil : true
+        }
+    }
+
     /// Closes the connections on which no request is under way.
     func closeIdleConnections() {
         state.with { state in

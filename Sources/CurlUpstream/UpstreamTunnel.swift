@@ -1,0 +1,86 @@
+import HTTP
+import Transport
+
+/// An upstream's connection after a 101.
+final class UpstreamTunnel: TunnelEnd {
+    private let connection: CurlConnection
+    private let watch: SocketWatch
+    /// Came together with the 101.
+    private var received: ArraySlice<UInt8>
+
+    /// The most that is received into one array.
+    private static let chunk = 64 << 10
+
+    init(
+        _ connection: CurlConnection, _ watch: SocketWatch, after received: ArraySlice<UInt8>
+    ) {
+        self.connection = connection
+        self.watch = watch
+        self.received = received
+    }
+
+    func read() async throws(TunnelCut) -> ArraySlice<UInt8> {
+        guard received.isEmpty else {
+            defer { received = [] }
+            return received
+        }
+        while true {
+            if watch.isReadable {
+                var outcome = CurlConnection.Transfer.wouldBlock
+                let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunk) { buffer, count in
+                    outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
+                    if case .bytes(let received) = outcome { count = received }
+                }
+                switch outcome {
+                case .bytes: return bytes[...]
+                case .end: return []
+                // Many who speak TLS just close at the end of what they have to say.
+                case .failed where watch.hasEnded && !watch.wasReset: return []
+                case .failed: throw TunnelCut()
+                case .wouldBlock: break
+                }
+            }
+            guard case .ready = await watch.waitUntilReadable(until: nil) else {
+                throw TunnelCut()
+            }
+        }
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>) async throws(TunnelCut) {
+        var rest = bytes
+        while !rest.isEmpty {
+            switch connection.send(rest) {
+            case .bytes(let count): rest = rest.dropFirst(count)
+            case .wouldBlock: try await waitUntilWritable()
+            case .end, .failed: throw TunnelCut()
+            }
+        }
+    }
+
+    func endWriting() async throws(TunnelCut) {
+        while true {
+            switch connection.endWriting() {
+            case .bytes: return
+            case .wouldBlock: try await waitUntilWritable()
+            case .end, .failed: throw TunnelCut()
+            }
+        }
+    }
+
+    private func waitUntilWritable() async throws(TunnelCut) {
+        guard case .ready = await watch.waitUntilWritable(until: nil) else { throw TunnelCut() }
+    }
+
+    var onReset: (() -> Void)? {
+        get { watch.onReset }
+        set {
+            if let action = newValue, watch.wasReset { return action() }
+            watch.onReset = newValue
+        }
+    }
+
+    func close(resetting: Bool) {
+        if resetting { connection.resetOnClose() }
+        connection.close()
+    }
+}
