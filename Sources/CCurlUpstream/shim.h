@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 /* Variadic functions, one shim per type of argument. */
 static inline CURLcode ccurl_set_long(CURL *easy, CURLoption option, long value) {
@@ -37,9 +38,15 @@ static inline CURLMcode ccurl_multi_set_callbacks(
    negative errno as their result. Those two search all connections of the multi handle for the
    handle's own at every call (libcurl 7.88, Curl_getconnectinfo), which is felt from a few dozen
    connections on. */
-static inline ssize_t ccurl_plain_send(curl_socket_t socket, const void *bytes, size_t count) {
+static inline ssize_t ccurl_plain_send(
+    curl_socket_t socket, const void *first, size_t first_count, const void *second,
+    size_t second_count) {
+    struct iovec pieces[2] = {{(void *)first, first_count}, {(void *)second, second_count}};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
     ssize_t sent;
-    do sent = send(socket, bytes, count, MSG_NOSIGNAL);
+    do
+        sent = second_count == 0 ? send(socket, first, first_count, MSG_NOSIGNAL)
+                                 : sendmsg(socket, &message, MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -errno : sent;
 }

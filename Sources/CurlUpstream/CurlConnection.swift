@@ -129,18 +129,24 @@ import Transport
         case failed(String)
     }
 
-    /// Sends what the connection takes now.
-    func send(_ bytes: ArraySlice<UInt8>) -> Transfer {
+    /// Sends what the connection takes now of two pieces.
+    func send(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8> = []) -> Transfer {
         guard !isClosed else { return .failed("the connection was closed") }
-        let transfer = unsafe bytes.withUnsafeBytes { bytes in
-            isSecure ? unsafe sendSecurely(bytes) : unsafe sendPlainly(bytes)
+        let transfer = unsafe first.withUnsafeBytes { first in
+            unsafe second.withUnsafeBytes { second in
+                guard isSecure else { return unsafe sendPlainly(first, second) }
+                return unsafe sendSecurely(first.isEmpty ? second : first)
+            }
         }
         if case .wouldBlock = transfer { watch?.filled() }
         return transfer
     }
 
-    private func sendPlainly(_ bytes: UnsafeRawBufferPointer) -> Transfer {
-        let count = unsafe ccurl_plain_send(socket, bytes.baseAddress, bytes.count)
+    private func sendPlainly(
+        _ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer
+    ) -> Transfer {
+        let count = unsafe ccurl_plain_send(
+            socket, first.baseAddress, first.count, second.baseAddress, second.count)
         if count >= 0 { return .bytes(count) }
         return ccurl_is_again(count) != 0 ? .wouldBlock : Self.failure(CURLE_SEND_ERROR)
     }

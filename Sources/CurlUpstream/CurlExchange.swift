@@ -9,10 +9,14 @@ final class CurlExchange: UpstreamExchange {
     private var connection: CurlConnection?
     private var totalDeadline: Instant?
     private var parser: ResponseParser
-    private var decoder: BodyDecoder?
+    private var decoder = BodyDecoder(.none)
+    /// Whether the final head came, and with it the decoder.
+    private var hasHead = false
     /// Received and not yet taken, from `inputStart` on.
     private var input: [UInt8] = []
     private var inputStart = 0
+    /// The request's head, and the body where it is whole, as far as they were not sent.
+    private var unsent: (first: ArraySlice<UInt8>, second: ArraySlice<UInt8>)?
     /// Whether a byte of the request was handed to the connection.
     private var hasSent = false
     private var isRequestComplete = false
@@ -37,13 +41,22 @@ final class CurlExchange: UpstreamExchange {
 
     private var reactor: Reactor { client.multi.reactor }
 
-    func start() async throws(UpstreamError) {
+    func startAtOnce() throws(UpstreamError) -> Bool {
         totalDeadline = client.options.totalTimeout.map { reactor.now + $0 }
-        if !isGivenUp, let kept = client.takeIdle() {
-            connection = kept
-            if try await sendRequest() { return }
-            // It broke before it took a byte, so that nothing has left yet.
+        guard !isGivenUp, let kept = client.takeIdle() else { return false }
+        connection = kept
+        try prepareRequest()
+        do throws(UpstreamError) {
+            return try sendSome()
+        } catch {
+            try forgetConnection(error)
+            return false
         }
+    }
+
+    func start() async throws(UpstreamError) {
+        if connection == nil, unsent == nil, try startAtOnce() { return }
+        if unsent != nil, try await sendRequest() { return }
         guard !isGivenUp else { throw failure(.cutShort, "it was given up") }
         let fresh = try CurlConnection.new(client.options, on: client.multi)
         connection = fresh
@@ -54,15 +67,15 @@ final class CurlExchange: UpstreamExchange {
             cancel()
             throw error
         }
+        try prepareRequest()
         guard try await sendRequest() else {
             throw UpstreamError(
                 .unreachable, effect: .none, detail: "the new connection was closed at once")
         }
     }
 
-    /// Sends the head, and the body where it is whole.
-    /// - Returns: false when the connection broke before it took a byte.
-    private func sendRequest() async throws(UpstreamError) -> Bool {
+    /// Writes the request down, if it may be sent.
+    private func prepareRequest() throws(UpstreamError) {
         if let maySend = request.maySend, !maySend() {
             cancel()
             throw UpstreamError(
@@ -70,32 +83,74 @@ final class CurlExchange: UpstreamExchange {
         }
         var bytes = client.output.take()
         RequestSerializer.append(request, to: &bytes)
-        do throws(UpstreamError) {
-            switch request.body {
-            case .none: try await send(bytes[...])
-            case .whole(let body) where body.count <= Self.copied:
+        var second: ArraySlice<UInt8> = []
+        if case .whole(let body) = request.body {
+            if body.count <= Self.copied {
                 bytes.append(contentsOf: body)
-                try await send(bytes[...])
-            case .whole(let body):
-                try await send(bytes[...])
-                try await send(body)
-            case .stream: try await send(bytes[...])
+            } else {
+                second = body
             }
+        }
+        unsent = (bytes[...], second)
+    }
+
+    /// Sends what is left of the request, waiting while the connection takes nothing.
+    /// - Returns: false when the connection broke before it took a byte.
+    private func sendRequest() async throws(UpstreamError) -> Bool {
+        do throws(UpstreamError) {
+            while try !sendSome() { try await waitUntilWritable() }
+            return true
         } catch {
-            guard !hasSent, error.reason == .cutShort, !isGivenUp else { throw error }
-            isOver = false
-            cause = nil
+            try forgetConnection(error)
             return false
         }
-        client.output.giveBack(bytes)
+    }
+
+    /// Sends what the connection takes of the request now.
+    /// - Returns: whether that was the rest.
+    private func sendSome() throws(UpstreamError) -> Bool {
+        while let rest = unsent {
+            guard !isOver, let connection else {
+                throw failure(.cutShort, "the exchange is over")
+            }
+            switch connection.send(rest.first, rest.second) {
+            case .bytes(let count):
+                if count > 0 { hasSent = true }
+                let ofFirst = min(count, rest.first.count)
+                guard count == rest.first.count + rest.second.count else {
+                    unsent = (
+                        rest.first.dropFirst(ofFirst), rest.second.dropFirst(count - ofFirst)
+                    )
+                    continue
+                }
+                unsent = nil
+                if rest.second.isEmpty { client.output.giveBack(Array(rest.first)) }
+                noteRequestSent()
+            case .wouldBlock: return false
+            case .end: throw failure(.cutShort, "the upstream closed")
+            case .failed(let reason): throw failure(.cutShort, reason)
+            }
+        }
+        return true
+    }
+
+    private func noteRequestSent() {
         if case .stream = request.body {
             isSendingBody = true
-            return true
+            return
         }
         isRequestComplete = true
         // A long wait for the answer is not to hold the body in memory.
         request.body = .none
-        return true
+    }
+
+    /// Makes way for a fresh connection when this one broke before it took a byte: nothing has left
+    /// yet then.
+    private func forgetConnection(_ error: UpstreamError) throws(UpstreamError) {
+        guard !hasSent, error.reason == .cutShort, !isGivenUp else { throw error }
+        isOver = false
+        cause = nil
+        unsent = nil
     }
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
@@ -121,7 +176,7 @@ final class CurlExchange: UpstreamExchange {
 
     // MARK: The answer
 
-    var trailers: Fields { decoder?.trailers ?? Fields() }
+    var trailers: Fields { decoder.trailers }
 
     func head() async throws(UpstreamError) -> ResponseHead {
         while true {
@@ -129,6 +184,7 @@ final class CurlExchange: UpstreamExchange {
                 guard !head.isInterim else { return head }
                 isPersistent = head.isPersistent
                 decoder = BodyDecoder(head.framing)
+                hasHead = true
                 try concludeIfComplete()
                 return head
             }
@@ -158,8 +214,17 @@ final class CurlExchange: UpstreamExchange {
         } catch { throw failure(.malformed, error.reason) }
     }
 
+    func wholeBody() throws(UpstreamError) -> ArraySlice<UInt8>? {
+        guard hasHead else { return nil }
+        if isOver { return decoder.isComplete ? [] : nil }
+        guard let remaining = decoder.remaining, input.count - inputStart >= remaining else {
+            return nil
+        }
+        return try nextInput()
+    }
+
     func read() async throws(UpstreamError) -> ArraySlice<UInt8>? {
-        guard decoder != nil else { return nil }
+        guard hasHead else { return nil }
         while true {
             if let bytes = try nextInput() { return bytes }
             if isOver { return nil }
@@ -186,11 +251,11 @@ final class CurlExchange: UpstreamExchange {
     private func step() throws(UpstreamError) -> Range<Int>? {
         let bytes = input
         var offset = inputStart
-        let step: BodyDecoder.Step?
+        let step: BodyDecoder.Step
         do throws(BodyError) {
-            step = try decoder?.next(bytes.span, &offset)
+            step = try decoder.next(bytes.span, &offset)
         } catch { throw failure(.malformed, error.reason) }
-        if case .data(let range)? = step { return range }
+        if case .data(let range) = step { return range }
         take(offset - inputStart)
         return nil
     }
@@ -199,7 +264,7 @@ final class CurlExchange: UpstreamExchange {
     /// - Returns: whether there were any, or the end of the body was found.
     private func receiveBody() throws(UpstreamError) -> Bool {
         guard let connection, connection.watch?.isReadable == true else { return false }
-        let limit = Int(min(decoder?.remaining ?? UInt64(Self.chunk), UInt64(Self.chunk)))
+        let limit = Int(min(decoder.remaining ?? UInt64(Self.chunk), UInt64(Self.chunk)))
         var outcome = CurlConnection.Transfer.wouldBlock
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
             outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
@@ -207,7 +272,7 @@ final class CurlExchange: UpstreamExchange {
         }
         if case .end = outcome {
             do throws(BodyError) {
-                try decoder?.finish()
+                try decoder.finish()
             } catch { throw failure(.cutShort, error.reason) }
             try concludeIfComplete()
             return true
@@ -236,7 +301,7 @@ final class CurlExchange: UpstreamExchange {
 
     /// Frees the connection once the answer is complete.
     private func concludeIfComplete() throws(UpstreamError) {
-        guard !isOver, decoder?.isComplete == true else { return }
+        guard !isOver, hasHead, decoder.isComplete else { return }
         guard input.isEmpty else {
             throw failure(.malformed, "there are bytes after the end of the answer")
         }
@@ -298,18 +363,23 @@ final class CurlExchange: UpstreamExchange {
             case .bytes(let count):
                 if count > 0 { hasSent = true }
                 rest = rest.dropFirst(count)
-            case .wouldBlock:
-                guard let watch = connection.watch else { throw failure(.cutShort, "closed") }
-                client.multi.stall(connection)
-                let wake = await watch.waitUntilWritable(until: deadline)
-                client.multi.resume(connection)
-                try check(wake)
+            case .wouldBlock: try await waitUntilWritable()
             case .end: throw failure(.cutShort, "the upstream closed")
             case .failed(let reason):
                 guard isAnswerAwaited else { throw failure(.cutShort, reason) }
                 throw UpstreamError(.cutShort, effect: .possible, detail: reason)
             }
         }
+    }
+
+    private func waitUntilWritable() async throws(UpstreamError) {
+        guard !isOver, let connection, let watch = connection.watch else {
+            throw failure(.cutShort, "the exchange is over")
+        }
+        client.multi.stall(connection)
+        let wake = await watch.waitUntilWritable(until: deadline)
+        client.multi.resume(connection)
+        try check(wake)
     }
 
     private func waitUntilReadable() async throws(UpstreamError) {

@@ -111,7 +111,7 @@ package final class GatewayHandler: Handler {
         if isGuarded, case .keyed(let keyed) = ways[route] {
             return try await keyed.respond(to: request, path, through: response, account)
         }
-        var call = Relay.Call(request: request, path: path, writer: response, account: account)
+        let call = Relay.Call(request, path, response, account)
         if case .keyed(let keyed) = ways[route] { call.keyHeader = keyed.rules.header }
         try await relays[route].relay(call)
     }

@@ -49,6 +49,10 @@ package protocol RequestBody: AnyObject {
     /// - Throws: ``DownstreamError`` when the body is malformed, too slow, or cut short.
     func read() async throws(DownstreamError) -> ArraySlice<UInt8>?
 
+    /// The whole body, where its length is known and it came with the head; `read` is not called
+    /// then. Nil where there is something to wait for, and nothing is taken.
+    func whole() throws(DownstreamError) -> ArraySlice<UInt8>?
+
     /// The trailer fields, once `read` has returned nil.
     var trailers: Fields { get }
 
@@ -58,6 +62,7 @@ package protocol RequestBody: AnyObject {
 }
 
 extension RequestBody {
+    package func whole() throws(DownstreamError) -> ArraySlice<UInt8>? { nil }
     package func abandon() {}
 }
 
@@ -86,6 +91,15 @@ package protocol ResponseWriter: AnyObject {
     /// Sends a whole answer, its length known.
     func respond(_ head: ResponseHead, body: ArraySlice<UInt8>) async throws(DownstreamError)
 
+    /// Does what ``respond(_:body:)`` does as far as that goes without waiting, for which no task has
+    /// to be suspended: mostly all of it.
+    func respondAtOnce(
+        _ head: ResponseHead, body: ArraySlice<UInt8>
+    ) throws(DownstreamError) -> ImmediateAnswer
+
+    /// Sends the rest of an answer of which ``respondAtOnce(_:body:)`` sent a part.
+    func finishResponding() async throws(DownstreamError)
+
     /// Begins an answer whose body follows. `head.framing` says how: `.length`, or `.chunked` and
     /// `.untilClose` for a body that ends when it ends; `.none` where there is no body, then with
     /// the `Content-Length` in `head.fields` kept (HEAD, 304).
@@ -106,7 +120,22 @@ package protocol ResponseWriter: AnyObject {
     func abort()
 }
 
+/// How much of an answer was sent at once.
+package enum ImmediateAnswer: Sendable {
+    case whole
+    /// The rest is to be sent by ``ResponseWriter/finishResponding()``.
+    case part
+    /// The answer was not taken: it is to be given by ``ResponseWriter/respond(_:body:)``.
+    case nothing
+}
+
 extension ResponseWriter {
+    package func respondAtOnce(
+        _ head: ResponseHead, body: ArraySlice<UInt8>
+    ) throws(DownstreamError) -> ImmediateAnswer { .nothing }
+
+    package func finishResponding() async throws(DownstreamError) {}
+
     /// A writer without a connection has none to give.
     package func upgrade(_ head: ResponseHead) async throws(DownstreamError) -> any TunnelEnd {
         throw .closed

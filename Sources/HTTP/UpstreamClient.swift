@@ -59,6 +59,12 @@ package protocol UpstreamExchange: AnyObject {
     /// - Throws: ``UpstreamError``, whose effect says whether anything may have reached the upstream.
     func start() async throws(UpstreamError)
 
+    /// Does what ``start()`` does as far as that goes without waiting, for which no task has to be
+    /// suspended: mostly all of it, where a connection is kept.
+    ///
+    /// - Returns: whether it was all; if not, ``start()`` goes on from there.
+    func startAtOnce() throws(UpstreamError) -> Bool
+
     /// Sends the next bytes of a streamed body; waits while the upstream does not read.
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError)
 
@@ -71,6 +77,10 @@ package protocol UpstreamExchange: AnyObject {
 
     /// The next bytes of the body, at least one; nil at the end.
     func read() async throws(UpstreamError) -> ArraySlice<UInt8>?
+
+    /// The whole body, where its length is known and it came with the head; `read` is not called
+    /// then. Nil where there is something to wait for, and nothing is taken.
+    func wholeBody() throws(UpstreamError) -> ArraySlice<UInt8>?
 
     /// The answer's trailer fields, once `read` has returned nil.
     var trailers: Fields { get }
@@ -85,6 +95,8 @@ package protocol UpstreamExchange: AnyObject {
 }
 
 extension UpstreamExchange {
+    package func startAtOnce() throws(UpstreamError) -> Bool { false }
+    package func wholeBody() throws(UpstreamError) -> ArraySlice<UInt8>? { nil }
     package func tunnel() -> (any TunnelEnd)? { nil }
 }
 

@@ -12,6 +12,13 @@ final class Exchange: RequestBody, ResponseWriter {
         case broken
     }
 
+    /// Two pieces, of which so many bytes were sent.
+    private struct Unsent {
+        var first: [UInt8]
+        var second: ArraySlice<UInt8>
+        var sent: Int
+    }
+
     private let connection: Connection
     private let head: RequestHead
     private var phase = Phase.awaitingAnswer
@@ -27,6 +34,8 @@ final class Exchange: RequestBody, ResponseWriter {
     /// Bytes of the answer that wait for the end of the loop's turn, or for more to go with them.
     private var held: [UInt8] = []
     private var flushesAtEndOfTurn = false
+    /// A whole answer that was sent in part.
+    private var unsent: Unsent?
     /// Whether something is on its way, behind which `held` has to stay.
     private var isSending = false
 
@@ -91,6 +100,14 @@ final class Exchange: RequestBody, ResponseWriter {
             if decoder.isComplete { return nil }
             try await receive()
         }
+    }
+
+    func whole() throws(DownstreamError) -> ArraySlice<UInt8>? {
+        guard !owesContinue, !isAbandoned, let remaining = decoder.remaining,
+            connection.input.count - connection.inputStart >= remaining
+        else { return nil }
+        isPulled = true
+        return try nextInput()
     }
 
     /// Tells the client to continue. That does not wait: an answer may be on its way by another
@@ -196,19 +213,42 @@ final class Exchange: RequestBody, ResponseWriter {
     func respond(
         _ head: ResponseHead, body: ArraySlice<UInt8>
     ) async throws(DownstreamError) {
+        if case .part = try respondAtOnce(head, body: body) { try await finishResponding() }
+    }
+
+    func respondAtOnce(
+        _ head: ResponseHead, body: ArraySlice<UInt8>
+    ) throws(DownstreamError) -> ImmediateAnswer {
         precondition(!hasBegun, "a request has one answer")
         var bytes = server.output.take()
         if !held.isEmpty { bytes.append(contentsOf: takeHeld()) }
         takeRestOfBody()
         let hasBody = appendHead(head, framing: .length(UInt64(body.count)), to: &bytes)
         phase = .answered
-        guard hasBody, body.count > Self.copied else {
-            if hasBody { bytes.append(contentsOf: body) }
-            try await send(bytes)
-            return server.output.giveBack(bytes)
+        var second: ArraySlice<UInt8> = []
+        if hasBody, body.count > Self.copied {
+            second = body
+        } else if hasBody {
+            bytes.append(contentsOf: body)
         }
-        try await send(bytes, body)
-        server.output.giveBack(bytes)
+        switch connection.stream.send(bytes, second, from: 0) {
+        case .bytes(let count) where count == bytes.count + second.count:
+            server.output.giveBack(bytes)
+            return .whole
+        case .bytes(let count): unsent = Unsent(first: bytes, second: second, sent: count)
+        case .nothingYet: unsent = Unsent(first: bytes, second: second, sent: 0)
+        case .end, .failed:
+            phase = .broken
+            isPersistent = false
+            throw .closed
+        }
+        return .part
+    }
+
+    func finishResponding() async throws(DownstreamError) {
+        guard let rest = unsent else { return }
+        unsent = nil
+        try await send(rest.first, rest.second, from: rest.sent)
     }
 
     func begin(_ head: ResponseHead) async throws(DownstreamError) {
@@ -298,7 +338,7 @@ final class Exchange: RequestBody, ResponseWriter {
     // MARK: Sending
 
     private func send(
-        _ first: [UInt8], _ second: ArraySlice<UInt8> = []
+        _ first: [UInt8], _ second: ArraySlice<UInt8> = [], from sent: Int = 0
     ) async throws(DownstreamError) {
         isSending = true
         defer {
@@ -306,7 +346,7 @@ final class Exchange: RequestBody, ResponseWriter {
             if !held.isEmpty { flushAtEndOfTurn() }
         }
         do throws(StreamError) {
-            try await connection.stream.write(first, second, idle: writeIdle)
+            try await connection.stream.write(first, second, from: sent, idle: writeIdle)
         } catch {
             phase = .broken
             isPersistent = false

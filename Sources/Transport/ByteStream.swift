@@ -95,12 +95,13 @@ package enum StreamError: Error, Sendable, Hashable {
         }
     }
 
-    /// Sends `first`, then `second`, as one message where the kernel takes it, waiting while the
-    /// peer does not read. Each wait ends after `idle`; nil is for callers with a limit of their own.
+    /// Sends `first`, then `second`, less the `start` bytes that were sent before, as one message
+    /// where the kernel takes it, waiting while the peer does not read. Each wait ends after `idle`;
+    /// nil is for callers with a limit of their own.
     package func write(
-        _ first: [UInt8], _ second: ArraySlice<UInt8> = [], idle: Duration?
+        _ first: [UInt8], _ second: ArraySlice<UInt8> = [], from start: Int = 0, idle: Duration?
     ) async throws(StreamError) {
-        var sent = 0
+        var sent = start
         let total = first.count + second.count
         while sent < total {
             switch send(first, second, from: sent) {

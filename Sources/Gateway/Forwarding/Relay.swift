@@ -20,7 +20,7 @@ final class Relay {
     }
 
     /// A request that is being relayed.
-    struct Call {
+    final class Call {
         let request: Request
         let path: DecodedPath?
         let writer: any ResponseWriter
@@ -39,6 +39,16 @@ final class Relay {
         /// What the request asks of its connection, where that is passed on.
         var options = RelayedOptions()
         var outcome = RequestOutcome.forwarded
+
+        init(
+            _ request: Request, _ path: DecodedPath?, _ writer: any ResponseWriter,
+            _ account: RequestAccount
+        ) {
+            self.request = request
+            self.path = path
+            self.writer = writer
+            self.account = account
+        }
     }
 
     /// Answers a request with what the upstream says.
@@ -46,7 +56,7 @@ final class Relay {
     /// A client that is gone ends the exchange at once, whatever that is at.
     ///
     /// - Throws: ``DownstreamError`` when the client is gone.
-    func relay(_ call: consuming Call) async throws {
+    func relay(_ call: Call) async throws {
         // A body that was read already is that of a request which a key was to guard.
         if call.body == nil { call.options = RelayedOptions(call.request.head) }
         let head = call.request.head
@@ -58,9 +68,13 @@ final class Relay {
         var outgoing = UpstreamRequest(
             method: head.method, target: route.target(of: head, path: call.path),
             fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
-        let first: ArraySlice<UInt8>
+        var first: ArraySlice<UInt8> = []
         do {
-            first = try await openBody(call, &outgoing.body)
+            if let body = try bodyAtOnce(call) {
+                outgoing.body = body
+            } else {
+                first = try await readShortBody(call, &outgoing.body)
+            }
         } catch {
             return try await refuseBody(error, call, executed: .no)
         }
@@ -69,7 +83,7 @@ final class Relay {
         let exchange = client.exchange(for: outgoing)
         call.writer.onDownstreamGone = { exchange.cancel() }
         do throws(UpstreamError) {
-            try await exchange.start()
+            if try !exchange.startAtOnce() { try await exchange.start() }
             call.witness?.wasSent = true
         } catch {
             call.writer.onDownstreamGone = nil
@@ -87,35 +101,44 @@ final class Relay {
         services.metrics.record(upstreamTime: call.account.upstreamTime, upstream: route.upstream)
     }
 
-    /// Decides how the body goes out. A short one of known length is read first, because it mostly
-    /// came with the head, and then goes out with the head too; what was read of a longer one is
-    /// given back.
-    private func openBody(
+    /// Decides how the body goes out; nil where a short one is to be read first.
+    private func bodyAtOnce(_ call: Call) throws(DownstreamError) -> UpstreamRequest.Body? {
+        let framing = call.request.head.framing
+        if let whole = call.body {
+            return framing == .none ? UpstreamRequest.Body.none : whole.outgoing
+        }
+        switch framing {
+        case .none: return UpstreamRequest.Body.none
+        case .length(0): return .whole([])
+        // It is not asked for before the upstream does.
+        case .length(let length) where call.options.expectsContinue: return .stream(length: length)
+        case .length(let length) where length <= Self.shortBody:
+            guard let whole = try call.request.body.whole() else { return nil }
+            call.account.bytesIn += whole.count
+            return .whole(whole)
+        case .length(let length): return .stream(length: length)
+        case .chunked, .untilClose: return .stream(length: nil)
+        }
+    }
+
+    /// Reads a short body, which goes out with the head then. Where not all of it is there, what was
+    /// read is given back.
+    private func readShortBody(
         _ call: Call, _ body: inout UpstreamRequest.Body
     ) async throws(DownstreamError) -> ArraySlice<UInt8> {
-        if let whole = call.body {
-            body = call.request.head.framing == .none ? .none : whole.outgoing
+        guard case .length(let length) = call.request.head.framing else { return [] }
+        let first = try await call.request.body.read() ?? []
+        call.account.bytesIn += first.count
+        if first.count == length, try await call.request.body.read() == nil {
+            body = .whole(first)
             return []
         }
-        switch call.request.head.framing {
-        case .none: body = .none
-        case .length(0): body = .whole([])
-        // It is not asked for before the upstream does.
-        case .length(let length) where call.options.expectsContinue: body = .stream(length: length)
-        case .length(let length) where length <= 64 << 10:
-            let first = try await call.request.body.read() ?? []
-            call.account.bytesIn += first.count
-            if first.count == length, try await call.request.body.read() == nil {
-                body = .whole(first)
-                return []
-            }
-            body = .stream(length: length)
-            return first
-        case .length(let length): body = .stream(length: length)
-        case .chunked, .untilClose: body = .stream(length: nil)
-        }
-        return []
+        body = .stream(length: length)
+        return first
     }
+
+    /// Bodies of a known length up to this are sent together with their head.
+    private static let shortBody: UInt64 = 64 << 10
 
     /// Carries the answer down, and beside it what is left of the body up.
     private func carry(
@@ -163,7 +186,8 @@ final class Relay {
     private func answer(
         from exchange: any UpstreamExchange, beside upload: Upload?, _ call: Call
     ) async throws {
-        let head = try await finalHead(of: exchange, beside: upload, interimTo: call)
+        var head = try await exchange.head()
+        if head.isInterim { head = try await finalHead(after: head, exchange, upload, call) }
         guard head.status != 101 else {
             return try await switchProtocols(as: head, exchange, upload, call)
         }
@@ -185,10 +209,25 @@ final class Relay {
         }
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
         call.account.begin(head.status, call.outcome)
+        if case .length = head.framing, let body = try exchange.wholeBody() {
+            call.account.bytesOut += body.count
+            call.witness?.isComplete = true
+            return try await give(answer, body, call)
+        }
         try await call.writer.begin(answer)
         while let chunk = try await exchange.read() { try await write(chunk, call) }
         call.witness?.isComplete = true
         try await call.writer.end(trailers: ResponseForwarding.trailers(exchange.trailers))
+    }
+
+    private func give(
+        _ answer: ResponseHead, _ body: ArraySlice<UInt8>, _ call: Call
+    ) async throws(DownstreamError) {
+        switch try call.writer.respondAtOnce(answer, body: body) {
+        case .whole: break
+        case .part: try await call.writer.finishResponding()
+        case .nothing: try await call.writer.respond(answer, body: body)
+        }
     }
 
     private func write(_ chunk: ArraySlice<UInt8>, _ call: Call) async throws(DownstreamError) {
@@ -199,9 +238,10 @@ final class Relay {
     /// Passes interim answers on until the final one, or a 101, comes. The upstream's `100` has the
     /// client asked for the body that it holds back.
     private func finalHead(
-        of exchange: any UpstreamExchange, beside upload: Upload?, interimTo call: Call
+        after first: ResponseHead, _ exchange: any UpstreamExchange, _ upload: Upload?,
+        _ call: Call
     ) async throws -> ResponseHead {
-        var head = try await exchange.head()
+        var head = first
         while head.isInterim, head.status != 101 {
             if head.status == 100 { upload?.start(after: [], services) }
             if let interim = try ResponseForwarding.interim(head) {

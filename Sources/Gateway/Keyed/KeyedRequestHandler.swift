@@ -53,7 +53,7 @@ final class KeyedRequestHandler {
             return try await refuse(.keyInvalid(rules.header, reason), writer, account)
         case .absent: found = services.derivedKeys.key(rules.source, of: request.head.fields)
         }
-        var relayed = Relay.Call(request: request, path: path, writer: writer, account: account)
+        let relayed = Relay.Call(request, path, writer, account)
         if found == nil, rules.source?.needsBody != true {
             found = try await keyOfKeyless(relayed)
             guard found != nil else { return }
@@ -316,8 +316,7 @@ extension KeyedRequestHandler {
         guard case .pass = rules.storeDown, error.reason != .corrupt, error.reason != .newer else {
             return try await call.give(.storeUnavailable, nil, as: .storeUnavailable)
         }
-        var relayed = Relay.Call(
-            request: call.request, path: call.path, writer: call.writer, account: call.account)
+        let relayed = Relay.Call(call.request, call.path, call.writer, call.account)
         relayed.keyHeader = rules.header
         relayed.forwardedKey = forwardedKey(call)
         relayed.body = call.body

@@ -60,10 +60,9 @@ final class ShadowHandler {
         services.work.begin(watch)
         services.start { await watch.run() }
         defer { watch.endRelay() }
-        var call = Relay.Call(
-            request: Request(
-                head: request.head, body: watch.body, downstream: request.downstream),
-            path: path, writer: writer, account: account)
+        let watched = Request(
+            head: request.head, body: watch.body, downstream: request.downstream)
+        let call = Relay.Call(watched, path, writer, account)
         call.isUnlimited = true
         call.witness = watch.witness
         try await relay.relay(call)

@@ -2,7 +2,10 @@
 ///
 /// It copies nothing: it answers with ranges of the input. Trailer fields stay apart from the
 /// head's; those that could change what the head said are dropped.
-package struct BodyDecoder: Sendable {
+///
+/// A body is decoded once, so that a decoder cannot be copied; across a wall, every look at a copyable
+/// one would be at a copy.
+package struct BodyDecoder: ~Copyable, Sendable {
     /// What the next bytes are.
     package enum Step: Sendable, Hashable {
         /// This range of the input, never empty, is body.
@@ -13,7 +16,7 @@ package struct BodyDecoder: Sendable {
         case end
     }
 
-    /// What is rare lies in boxes, so that copies of a decoder cost next to nothing.
+    /// What is rare lies in boxes.
     private enum State: Sendable {
         case length(UInt64)
         case untilClose

@@ -17,14 +17,10 @@ struct HeadReader: Sendable {
         var lines: [Fields.Line]
     }
 
-    private let fresh: HeadScanner
     private var scanner: HeadScanner
     private var pending: [UInt8] = []
 
-    init(_ scanner: HeadScanner) {
-        fresh = scanner
-        self.scanner = scanner
-    }
+    init(_ scanner: HeadScanner) { self.scanner = scanner }
 
     /// Whether not a byte of a head is held.
     var isIdle: Bool { pending.isEmpty }
@@ -79,7 +75,7 @@ struct HeadReader: Sendable {
 
     private mutating func take(_ bytes: [UInt8]) -> Head {
         let head = Head(bytes: bytes, lines: scanner.lines)
-        scanner = fresh
+        scanner.startAnew()
         return head
     }
 

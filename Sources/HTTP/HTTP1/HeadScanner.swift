@@ -13,6 +13,7 @@ struct HeadScanner: Sendable {
         case end(Int)
     }
 
+    private let hasStartLine: Bool
     private let startLineLimit: Int
     private let sectionLimit: Int
     private let countLimit: Int
@@ -27,6 +28,7 @@ struct HeadScanner: Sendable {
 
     /// A scanner for a start line and the field lines that follow.
     init(limits: HTTPLimits) {
+        hasStartLine = true
         startLineLimit = limits.requestLine
         sectionLimit = limits.fields
         countLimit = limits.fieldCount
@@ -34,6 +36,7 @@ struct HeadScanner: Sendable {
 
     /// A scanner for field lines alone.
     init(sectionLimit: Int, countLimit: Int) {
+        hasStartLine = false
         startLineLimit = 0
         self.sectionLimit = sectionLimit
         self.countLimit = countLimit
@@ -42,6 +45,14 @@ struct HeadScanner: Sendable {
 
     /// Whether the start line is still to come.
     var awaitsStartLine: Bool { sectionStart == nil }
+
+    /// Forgets what it read, before the next head.
+    mutating func startAnew() {
+        lineStart = 0
+        cursor = 0
+        sectionStart = hasStartLine ? nil : 0
+        lines = []
+    }
 
     /// Treats the start line that was just read as not there, as servers do with empty lines
     /// before a request, and everything up to it as gone from the bytes.

@@ -2,7 +2,7 @@
 ///
 /// What could be read in two ways is refused: every disagreement about where a message ends is a
 /// way to smuggle a request past somebody. After a refusal it refuses everything.
-package struct RequestParser: Sendable {
+package struct RequestParser: ~Copyable, Sendable {
     private var reader: HeadReader
     private var start = Start()
     private var failure: RequestError?

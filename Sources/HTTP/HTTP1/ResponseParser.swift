@@ -1,5 +1,5 @@
 /// Parses an upstream's response heads, as strictly as ``RequestParser`` does those of requests.
-package struct ResponseParser: Sendable {
+package struct ResponseParser: ~Copyable, Sendable {
     private var reader: HeadReader
     private var start = Start()
     private let method: Method
