@@ -27,7 +27,8 @@ final class UpstreamTunnel: TunnelEnd {
         while true {
             if watch.isReadable {
                 var outcome = CurlConnection.Transfer.wouldBlock
-                let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunk) { buffer, count in
+                let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunk) {
+                    buffer, count in
                     outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
                     if case .bytes(let received) = outcome { count = received }
                 }

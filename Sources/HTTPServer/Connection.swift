@@ -156,7 +156,8 @@ final class Connection {
             case .nothingYet:
                 let silence = server.reactor.now + Self.lingeringSilence
                 guard
-                    case .ready = await stream.watch.waitUntilReadable(until: min(deadline, silence)),
+                    case .ready = await stream.watch.waitUntilReadable(
+                        until: min(deadline, silence)),
                     server.reactor.now < deadline
                 else { return }
             }

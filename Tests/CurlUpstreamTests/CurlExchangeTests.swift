@@ -37,7 +37,8 @@ import Transport
     }
 
     @Test(arguments: [0, 1])
-    func `an exchange that is given up while it connects has sent nothing`(turns: Int) async throws {
+    func `an exchange that is given up while it connects has sent nothing`(turns: Int) async throws
+    {
         let origin = try Origin { _ in }
         let effect = try await withClient(of: origin) { loop, client in
             let exchange = client.exchange(for: Self.request)

@@ -418,7 +418,8 @@ extension Site {
             var buffer = [CChar](repeating: 0, count: 256)
             let count = readlink("/proc/\(process)/fd/\(number)", &buffer, buffer.count)
             guard count > 0 else { continue }
-            let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let path = String(
+                decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
             if path.hasPrefix("socket:[") { numbers.insert(String(path.dropFirst(8).dropLast())) }
         }
         return numbers

@@ -136,7 +136,8 @@ import Testing
         try await task.value
     }
 
-    @Test func `a client that is gone when the 101 comes leaves no connection behind`() async throws {
+    @Test func `a client that is gone when the 101 comes leaves no connection behind`() async throws
+    {
         let bench = try bench()
         // A writer without a connection of its own.
         await #expect(throws: DownstreamError.closed) {
@@ -157,10 +158,14 @@ import Testing
     @Test(
         arguments: [
             (["Upgrade": "x"], []), (["Connection": "upgrade"], []),
-            (["Connection": "a, Upgrade", "Upgrade": "x, h2c", "Upgrade": "y/2,TLS/1.0"],
-             ["Upgrade: x, y/2", "Connection: upgrade"]),
-            (["Connection": "upgrade, TE", "Upgrade": "x", "TE": "trailers"],
-             ["Upgrade: x", "Connection: upgrade, TE", "TE: trailers"]),
+            (
+                ["Connection": "a, Upgrade", "Upgrade": "x, h2c", "Upgrade": "y/2,TLS/1.0"],
+                ["Upgrade: x, y/2", "Connection: upgrade"]
+            ),
+            (
+                ["Connection": "upgrade, TE", "Upgrade": "x", "TE": "trailers"],
+                ["Upgrade: x", "Connection: upgrade, TE", "TE: trailers"]
+            ),
             (["TE": "trailers;q=0"], []), (["TE": "gzip"], []),
             (["TE": "gzip", "TE": "TRAILERS"], ["Connection: TE", "TE: trailers"]),
             (["Trailer": "X"], []), (["Expect": "100-continue"], []),

@@ -34,9 +34,15 @@ import Transport
     {
         let texts = try await withLoop { loop in
             let client = try serve(loop, Self.expecting) { request, writer in
-                loop.startFromLoop { _ = try? await request.body.read() }
+                let ended = Gate()
+                loop.startFromLoop {
+                    _ = try? await request.body.read()
+                    ended.open()
+                }
                 try await writer.interim(ResponseHead(status: 103, fields: Self.fields(1 << 20)))
                 try await writer.interim(ResponseHead(status: 102))
+                request.body.abandon()
+                await ended.pass()
                 try await writer.respond(ResponseHead(status: 204), body: [])
             }
             var texts: [String] = []
