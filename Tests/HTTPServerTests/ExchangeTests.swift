@@ -171,7 +171,11 @@ import Transport
         let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
         #expect(socketpair(AF_UNIX, kind, 0, &ends) == 0)
         _ = sent.utf8.withContiguousStorageIfAvailable { write(ends[0], $0.baseAddress, $0.count) }
-        let options = ServerOptions { status, _ in (ResponseHead(status: status), []) }
+        var options = ServerOptions { status, _ in (ResponseHead(status: status), []) }
+        // A machine with other things to do lets a test wait for longer than the defaults.
+        options.writeIdle = .seconds(600)
+        options.bodyIdle = .seconds(600)
+        options.requestHead = .seconds(600)
         let server = HTTPServer(
             handler: ClosureHandler(respond), options: options, places: ConnectionLimit(1),
             reactor: loop.reactor)
@@ -222,7 +226,7 @@ private final class Client {
 
     private func fill(_ loop: isolated EventLoop) async throws -> Bool {
         let bytes = try await stream.read(
-            atMost: 1 << 16, until: loop.reactor.now + .seconds(60))
+            atMost: 1 << 16, until: loop.reactor.now + .seconds(600))
         buffer += bytes
         return !bytes.isEmpty
     }
