@@ -101,6 +101,8 @@ let package = Package(
                 "Gateway", "Idempotency", "HTTP", "JSON", "Telemetry", "Compression", "Crypto",
                 "TestSupport",
             ]),
+        tests("HTTPServerTests", ["HTTPServer", "HTTP", "Transport", "TestSupport"]),
+        tests("CurlUpstreamTests", ["CurlUpstream", "HTTP", "Transport"]),
         tests("HTTPTests", ["HTTP"]),
         tests("HouseTests", []),
         tests("JSONTests", ["JSON", "TestSupport"]),

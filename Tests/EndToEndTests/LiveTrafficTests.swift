@@ -332,8 +332,8 @@ import Testing
         // Its queue is full, so that one more connection waits.
         let (listener, port) = try Socket.listening(backlog: 0)
         defer { listener.close() }
-        let waiting = try [0, 1].map { _ in try Socket.connected(to: port) }
-        defer { for socket in waiting { socket.close() } }
+        let waiting = try Socket.connected(to: port)
+        defer { waiting.close() }
         let patient = Configuration {
             $0.upstream["url"] = #""http://127.0.0.1:\#(port)""#
             $0.upstream["timeouts"] = #"{"connect": "600s"}"#
@@ -418,7 +418,8 @@ extension Site {
             var buffer = [CChar](repeating: 0, count: 256)
             let count = readlink("/proc/\(process)/fd/\(number)", &buffer, buffer.count)
             guard count > 0 else { continue }
-            let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            let path = String(
+                decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
             if path.hasPrefix("socket:[") { numbers.insert(String(path.dropFirst(8).dropLast())) }
         }
         return numbers

@@ -286,7 +286,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("h2c", nil), ("h2c, websocket", "websocket"), ("HTTP/2.0", nil), ("TLS/1.0, foo/2", "foo/2"),
+        ("h2c", nil), ("h2c, websocket", "websocket"), ("HTTP/2.0", nil),
+        ("TLS/1.0, foo/2", "foo/2"),
         ("H2C", nil), ("websocket, H2c", "websocket"),
     ])
     func `an upgrade to another HTTP is not passed on`(asked: String, passed: String?) throws {

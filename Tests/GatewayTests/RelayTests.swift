@@ -165,6 +165,80 @@ import Testing
         #expect(bench.upstream.received[0].wasCancelled)
     }
 
+    @Test func `a client that hangs up while the upstream is being connected ends that`()
+        async throws
+    {
+        var script = ScriptedUpstream.Script()
+        let gate = Gate()
+        script.connectGate = gate
+        let bench = try Bench(.init(script), keys: nil)
+        let (writer, task) = bench.begin(get())
+        await bench.upstream.arrival(of: 1)
+        await bench.settle()
+        writer.hangUp()
+        gate.open()
+        await #expect(throws: DownstreamError.closed) { try await task.value }
+        #expect(bench.upstream.received[0].wasCancelled)
+        #expect(writer.onDownstreamGone == nil)
+    }
+
+    private func expecting() -> (Request, ScriptedBody) {
+        let body = ScriptedBody(["hello"])
+        return (
+            Request(
+                head: RequestHead(
+                    method: .post, target: Array("/".utf8)[...],
+                    fields: ["Host": "a", "Expect": "100-continue"], framing: .length(5)),
+                body: body, downstream: Downstream(peer: "192.0.2.1")), body
+        )
+    }
+
+    @Test func `a body that is expected is read when the upstream asks for it`() async throws {
+        var script = ScriptedUpstream.Script(200)
+        script.interim = [ResponseHead(status: 100)]
+        let gate = Gate()
+        script.gate = gate
+        let bench = try Bench(.init(script), keys: nil)
+        let (request, body) = expecting()
+        let (writer, task) = bench.begin(request)
+        await bench.upstream.arrival(of: 1)
+        await bench.settle()
+        #expect(body.reads == 0)
+        #expect(bench.upstream.received[0].request.fields.text(.expect) == "100-continue")
+        gate.open()
+        try await task.value
+        #expect(bench.upstream.received[0].body == Array("hello".utf8))
+        #expect(writer.status == 200 && writer.interims.isEmpty)
+        #expect(bench.timers.pending == 0)
+    }
+
+    @Test func `an upstream that does not ask for an expected body gets it all the same`()
+        async throws
+    {
+        let bench = try Bench(.init(), keys: nil)
+        let (request, body) = expecting()
+        let (writer, task) = bench.begin(request)
+        await bench.upstream.arrival(of: 1)
+        await bench.settle()
+        #expect(body.reads == 0)
+        bench.timers.advance(by: .seconds(1))
+        try await task.value
+        #expect(bench.upstream.received[0].body == Array("hello".utf8))
+        #expect(writer.status == 200)
+    }
+
+    @Test func `an answer instead of 100 leaves an expected body where it is`() async throws {
+        var script = ScriptedUpstream.Script(417)
+        script.readsBody = false
+        let bench = try Bench(.init(script), keys: nil)
+        let (request, body) = expecting()
+        let writer = try await bench.send(request)
+        bench.timers.advance(by: .seconds(2))
+        await bench.settle()
+        #expect(writer.status == 417 && body.reads == 0)
+        #expect(!bench.upstream.received[0].isComplete)
+    }
+
     @Test(
         arguments: [
             (DownstreamError.bodyTimeout, 408), (.malformed("chunk"), 400),

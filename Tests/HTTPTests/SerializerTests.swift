@@ -56,7 +56,7 @@ struct SerializerTests {
         #expect(
             written(ResponseHead(status: 426, fields: fields), .length(0), .close)
                 .hasSuffix(
-                    "Connection: upgrade\r\nUpgrade: y\r\nDate: today\r\n"
+                    "Connection: upgrade\r\nUpgrade: y\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
                         + "Content-Length: 0\r\nConnection: close\r\n\r\n"))
     }
 

@@ -21,6 +21,8 @@ package final class RecordingResponseWriter: ResponseWriter {
     package var answerGate: Gate?
     /// Called with each piece of the body as it comes.
     package var onWrite: ((RecordingResponseWriter) -> Void)?
+    /// The client's connection, for an upgrade; nil where there is none.
+    package var tunnel: (any TunnelEnd)?
     private let begun = Gate()
 
     /// A client that reads everything.
@@ -57,6 +59,12 @@ package final class RecordingResponseWriter: ResponseWriter {
 
     package func begin(_ head: ResponseHead) async throws(DownstreamError) {
         try start(head)
+    }
+
+    package func upgrade(_ head: ResponseHead) async throws(DownstreamError) -> any TunnelEnd {
+        guard let tunnel else { throw .closed }
+        try start(head)
+        return tunnel
     }
 
     package func write(_ bytes: ArraySlice<UInt8>) async throws(DownstreamError) {
