@@ -21,10 +21,12 @@ final class Connection {
     init(_ stream: ByteStream, server: HTTPServer, peer: String) {
         self.stream = stream
         self.server = server
-        parser = RequestParser(limits: server.options.limits)
         downstream = Downstream(
             peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
         )
+        parser = RequestParser(
+            limits: server.options.limits,
+            takesHTTPS: downstream.isSecure || downstream.isTrusted)
     }
 
     /// Serves until the connection ends, and closes it.
