@@ -402,19 +402,19 @@ let limitRows: [WireCase] = [
         has: ["Content-Length0" + String(repeating: "a", count: 270) + ": "]),
     WireCase(
         name: "a body longer than its route takes is 413", source: "RFC 9110 15.5.14",
-        sends: [post("Content-Length: 65\r\n", String(repeating: "b", count: 65), to: "/small/a")],
+        sends: [post("Content-Length: 1025\r\n", String(repeating: "b", count: 1025), to: "/small/a")],
         sees: [.init(status: 413, lacks: ["Via"])], isWhole: true),
     forwarded(
         "a body as long as its route takes is taken", "RFC 9110 15.5.14",
-        post("Content-Length: 64\r\n", String(repeating: "b", count: 64), to: "/small/a"),
-        as: "POST /small/a", body: String(repeating: "b", count: 64)),
+        post("Content-Length: 1024\r\n", String(repeating: "b", count: 1024), to: "/small/a"),
+        as: "POST /small/a", body: String(repeating: "b", count: 1024)),
     refused(
         "an announced body of 2^64 - 1 bytes is 413 before it comes", "RFC 9110 8.6", 413,
         post("Content-Length: 18446744073709551615\r\n", to: "/small/a")),
     refused(
         "an announced chunked body is 413 as soon as it is too long", "RFC 9110 15.5.14", 413,
         post(
-            "Transfer-Encoding: chunked\r\n", "80\r\n" + String(repeating: "b", count: 70),
+            "Transfer-Encoding: chunked\r\n", "800\r\n" + String(repeating: "b", count: 1030),
             to: "/small/a"),
         mayBegin: true),
 ]

@@ -42,6 +42,8 @@ final class StrictOrigin: Sendable {
     static let plainAnswer = wireBytes(
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: Sat, 28 Nov 2026 00:00:00 GMT\r\n\r\nok")
 
+    private static let headAnswer = Array(plainAnswer.dropLast(2))
+
     let port: UInt16
     private let listener: Int32
     private let wake: (read: Int32, write: Int32)
@@ -63,7 +65,7 @@ final class StrictOrigin: Sendable {
         self.judges = judges
         (listener, port) = try Self.listening()
         var ends: [Int32] = [0, 0]
-        guard pipe2(&ends) else { throw HarnessError("pipe: \(errno)") }
+        guard Self.pipe2(&ends) else { throw HarnessError("pipe: \(errno)") }
         wake = (ends[0], ends[1])
         startThread { [self] in serve() }
     }
@@ -209,7 +211,8 @@ final class StrictOrigin: Sendable {
             let answer = state.with { state -> Answer? in
                 let next =
                     state.given < state.answers.count
-                    ? state.answers[state.given] : Answer(pieces: [Self.plainAnswer])
+                    ? state.answers[state.given]
+                    : Answer(pieces: [message.start[0] == "HEAD" ? Self.headAnswer : Self.plainAnswer])
                 guard isComplete || next.moment == .afterHead else { return nil }
                 state.given += 1
                 return next
@@ -264,7 +267,7 @@ final class StrictOrigin: Sendable {
         return (descriptor, UInt16(bigEndian: address.sin_port))
     }
 
-    private func pipe2(_ ends: inout [Int32]) -> Bool {
+    private static func pipe2(_ ends: inout [Int32]) -> Bool {
         guard Glibc.pipe(&ends) == 0 else { return false }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return true
