@@ -83,7 +83,8 @@ struct Mutator {
     }
 
     private func lineStarts(_ bytes: [UInt8]) -> [Int] {
-        [0] + bytes.indices.filter { $0 > 0 && bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0D }
+        [0]
+            + bytes.indices.filter { $0 > 0 && bytes[$0] == 0x0A && bytes[$0 - 1] == 0x0D }
             .map { $0 + 1 }
     }
 

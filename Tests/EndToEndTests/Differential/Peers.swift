@@ -168,23 +168,15 @@ struct Observation: Sendable {
 
     /// The status of the last answer; 0 without one.
     var status: Int {
-        let lines = answer.split(separator: "\r\n").filter { $0.hasPrefix("HTTP/1.") }
-        return lines.last.flatMap { Int($0.dropFirst(9).prefix(3)) } ?? 0
+        let starts = answer.ranges(of: "HTTP/1.1 ")
+        return starts.last.flatMap { Int(answer[$0.upperBound...].prefix(3)) } ?? 0
     }
 
-    /// What the gateway says of its refusal.
+    /// What the gateway says of its refusals.
     var detail: String {
-        guard let start = answer.range(of: #""detail":""#, from: answer.startIndex) else {
-            return ""
-        }
-        return String(answer[start...].prefix { $0 != "\"" })
-    }
-}
-
-extension String {
-    /// The index behind the first occurrence of a text.
-    fileprivate func range(of text: String, from start: Index) -> Index? {
-        firstRange(of: text)?.upperBound
+        answer.ranges(of: #""detail":""#).map { range in
+            String(answer[range.upperBound...].prefix { $0 != "\"" })
+        }.joined(separator: " | ")
     }
 }
 

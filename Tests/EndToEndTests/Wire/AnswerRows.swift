@@ -181,8 +181,7 @@ let answerRows: [WireCase] = [
         sends: [post("Content-Length: 10\r\n", "abcde")],
         answers: [
             .init(
-                pieces: [wireBytes(ok("Content-Length: 4\r\n", "good"))], moment: .afterHead,
-                end: .close)
+                pieces: [wireBytes(ok("Content-Length: 4\r\n", "good"))], moment: .afterHead)
         ],
         sees: [.init(status: 200, body: "good")], end: .closed, mayBegin: true),
 ]

@@ -402,7 +402,9 @@ let limitRows: [WireCase] = [
         has: ["Content-Length0" + String(repeating: "a", count: 270) + ": "]),
     WireCase(
         name: "a body longer than its route takes is 413", source: "RFC 9110 15.5.14",
-        sends: [post("Content-Length: 1025\r\n", String(repeating: "b", count: 1025), to: "/small/a")],
+        sends: [
+            post("Content-Length: 1025\r\n", String(repeating: "b", count: 1025), to: "/small/a")
+        ],
         sees: [.init(status: 413, lacks: ["Via"])], isWhole: true),
     forwarded(
         "a body as long as its route takes is taken", "RFC 9110 15.5.14",

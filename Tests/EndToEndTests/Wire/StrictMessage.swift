@@ -69,11 +69,16 @@ struct StrictParser: Sendable {
     }
 
     let role: Role
+    /// Whether numbers and codings have to be written in the one way that nobody misreads.
+    let isExacting: Bool
     /// Received and not read yet.
     private(set) var buffer: [UInt8] = []
     private var current: StrictMessage?
 
-    init(_ role: Role) { self.role = role }
+    init(_ role: Role, isExacting: Bool = true) {
+        self.role = role
+        self.isExacting = isExacting
+    }
 
     /// Adds what was received.
     mutating func append(_ bytes: [UInt8]) { buffer += bytes }
@@ -195,15 +200,12 @@ struct StrictParser: Sendable {
             throw Malformed(description: "framing fields in a \(status)")
         }
         if let coding = codings.first {
-            guard coding == "chunked" else {
+            guard (isExacting ? coding : coding.lowercased()) == "chunked" else {
                 throw Malformed(description: "Transfer-Encoding: \(coding)")
             }
             message.framing = .chunked
         } else if let length = lengths.first {
-            guard let count = Int(length), "\(count)" == length, count >= 0 else {
-                throw Malformed(description: "Content-Length: \(length)")
-            }
-            message.framing = .length(count)
+            message.framing = .length(try count(length))
         } else if role == .responses {
             message.framing = .untilClose
         }
@@ -211,6 +213,17 @@ struct StrictParser: Sendable {
             message.framing = .none
         }
         return message
+    }
+
+    private func count(_ digits: String) throws -> Int {
+        guard !digits.isEmpty,
+            digits.unicodeScalars.allSatisfy({ $0.properties.numericType != nil && $0.isASCII })
+        else { throw Malformed(description: "Content-Length: \(digits)") }
+        guard let count = Int(digits) else { return Int.max }
+        guard !isExacting || "\(count)" == digits else {
+            throw Malformed(description: "Content-Length: \(digits)")
+        }
+        return count
     }
 
     private mutating func takeBody(of message: inout StrictMessage, _ isAtEnd: Bool) throws -> Bool
@@ -245,7 +258,9 @@ struct StrictParser: Sendable {
     private func chunkSize() throws -> (value: Int, count: Int)? {
         guard let line = try line(from: 0) else { return nil }
         let text = latin(line)
-        guard let size = Int(text, radix: 16), String(size, radix: 16) == text else {
+        guard let size = Int(text, radix: 16), size >= 0, text.first != "+",
+            !isExacting || String(size, radix: 16) == text
+        else {
             throw Malformed(description: "chunk size: \(text.debugDescription)")
         }
         return (size, line.count + 2)

@@ -94,7 +94,7 @@ final class StrictOrigin: Sendable {
     private struct Peer {
         let descriptor: Int32
         let number: Int
-        var parser = StrictParser(.requests)
+        var parser: StrictParser
         /// The position in the record of the request under way.
         var current: Int?
         var isAnswered = false
@@ -140,7 +140,8 @@ final class StrictOrigin: Sendable {
                 var one: Int32 = 1
                 setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
                 _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-                peers.append(Peer(descriptor: descriptor, number: count))
+                let parser = StrictParser(.requests, isExacting: judges)
+                peers.append(Peer(descriptor: descriptor, number: count, parser: parser))
                 count += 1
             }
         }
@@ -212,7 +213,9 @@ final class StrictOrigin: Sendable {
                 let next =
                     state.given < state.answers.count
                     ? state.answers[state.given]
-                    : Answer(pieces: [message.start[0] == "HEAD" ? Self.headAnswer : Self.plainAnswer])
+                    : Answer(pieces: [
+                        message.start[0] == "HEAD" ? Self.headAnswer : Self.plainAnswer
+                    ])
                 guard isComplete || next.moment == .afterHead else { return nil }
                 state.given += 1
                 return next

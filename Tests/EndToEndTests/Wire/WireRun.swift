@@ -150,24 +150,28 @@ struct WireRun {
             if !parser.buffer.isEmpty || !rest.isEmpty {
                 complain("after the end: \(latin(parser.buffer + rest).debugDescription)")
             }
-        case .cut:
-            do {
-                while !isAtEnd {
-                    let bytes = try client.receive(by: Self.deadline)
-                    isAtEnd = bytes.isEmpty
-                    parser.append(bytes)
-                }
-            } catch is Socket.Reset {}
-            var whole: StrictMessage?
-            while case .message(let message)? = try? parser.next(
-                method: row.method(0), isAtEnd: false)
-            {
-                if (Int(message.start[1]) ?? 0) >= 200 { whole = message }
+        case .cut: try readCut(&parser, client, &isAtEnd)
+        }
+    }
+
+    /// Reads until the connection breaks. A 502 instead of the beginning of an answer says as much,
+    /// and comes where a reset overtakes that beginning.
+    private mutating func readCut(
+        _ parser: inout StrictParser, _ client: Socket, _ isAtEnd: inout Bool
+    ) throws {
+        while true {
+            while case .message(let message)? = try? parser.next(method: row.method(0)) {
+                let status = Int(message.start[1]) ?? 0
+                if status == 502 { return }
+                if status >= 200 { complain("the answer looks whole: \(message.start)") }
             }
-            if let whole { complain("the answer looks whole: \(whole.start)") }
-            if let unfinished = parser.unfinished, unfinished.framing == .untilClose {
-                complain("nobody can tell that the answer was cut")
-            }
+            if isAtEnd { break }
+            guard let bytes = try? client.receive(by: Self.deadline) else { return }
+            isAtEnd = bytes.isEmpty
+            parser.append(bytes)
+        }
+        if parser.unfinished?.framing == .untilClose {
+            complain("nobody can tell that the answer was cut")
         }
     }
 

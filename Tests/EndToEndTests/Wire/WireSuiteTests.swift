@@ -3,7 +3,7 @@ import Testing
 /// Everything that HTTP/1.1 asks of a gateway, what it forbids, and what attackers make of it, as
 /// rows of a table, against the real binary. See ``WireCase``.
 @Suite(.ownThread) struct WireSuiteTests {
-    private static let rows: [WireCase] =
+    static let rows: [WireCase] =
         requestLineRows + hostRows + fieldRows + limitRows + lengthRows + codingRows + chunkRows
         + smugglingRows + bodyRows + answerRows + brokenAnswerRows + persistenceRows
         + forwardingRows + answerForwardingRows + keyedRows
