@@ -115,9 +115,28 @@ extension Disagreement {
                 && found.input.contains("\t")
         },
         .init("nginx-close") { found in
-            found.peer == "nginx" && found.input.lowercased().contains("close")
-                && (found.theyStop && found.theirs.status == 200
-                    || found.weStop && found.ours.status == 200)
+            let input = found.input.lowercased()
+            return found.peer == "nginx"
+                && (input.contains("close") && found.theyStop && found.theirs.status == 200
+                    || (input.contains("close") || input.contains("keep-alive")) && found.weStop
+                        && found.ours.status == 200)
+        },
+        .init("nginx-twice") { found in
+            let names = found.input.lowercased().split(separator: "\r\n").compactMap { line in
+                line.split(separator: ":").first.map(String.init)
+            }
+            return found.peer == "nginx" && found.theyStop && found.theirs.status == 400
+                && Disagreement.onceInNginx.contains { name in
+                    names.filter { $0 == name }.count > 1
+                }
+        },
+        .init("nginx-authority") { found in
+            guard found.peer == "nginx", found.theyStop, found.theirs.status == 400,
+                let host = found.our?.host, found.input.contains("://")
+            else { return false }
+            return !host.allSatisfy {
+                $0.isASCII && ($0.isLetter || $0.isNumber) || ".-".contains($0)
+            }
         },
         .init("haproxy-limits") { found in
             let lines = found.input.split(separator: "\r\n")
@@ -149,5 +168,11 @@ extension Disagreement {
             found.peer == "nginx" && found.our.map { $0.host.hasSuffix(".") } == true
                 && found.their.map { $0.host + "." } == found.our?.host
         },
+    ]
+    /// The fields that nginx refuses when they are there twice, in lower case.
+    private static let onceInNginx = [
+        "authorization", "expect", "range", "content-type", "content-range", "if-match",
+        "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "user-agent",
+        "referer", "upgrade", "date",
     ]
 }
