@@ -54,7 +54,8 @@ private func checkWritten(_ read: ClientKey) {
 
 /// A decoded path has no dot segments, and is its own path when it is encoded again.
 private func checkPath(_ text: [UInt8]) {
-    let path = [UInt8(ascii: "/")] + text.filter { $0 != UInt8(ascii: "?") }
+    // As a request target may have them.
+    let path = [UInt8(ascii: "/")] + text.filter { $0 > 0x20 && $0 < 0x7F && $0 != 0x3F }
     let decoded = DecodedPath(path[...])
     require(DecodedPath.isWellFormed(path[...]) == (decoded != nil), "two judge differently")
     guard let decoded else { return }
