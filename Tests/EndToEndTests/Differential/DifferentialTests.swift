@@ -5,7 +5,7 @@ import Testing
 /// of them makes other requests of the bytes than we, a rule of the article `Disagreements` has to
 /// say why.
 ///
-/// `DIFFERENTIAL_SEED` chooses the mutations and is printed, `DIFFERENTIAL_COUNT` says how many
+/// `DIFFERENTIAL_SEED` (1) chooses the mutations and is printed, `DIFFERENTIAL_COUNT` (400) how many
 /// (the corpora come on top), and `DIFFERENTIAL_INPUT` tries one input alone, written with `\r`,
 /// `\n`, `\t`, `\0` and `\u{…}`, as a failure prints it.
 @Suite(.ownThread) struct DifferentialTests {
@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func `where nginx and HAProxy read bytes in another way it is known why`() throws {
-        let seed = Self.number("DIFFERENTIAL_SEED") ?? UInt64.random(in: 0...UInt64.max)
+        let seed = Self.number("DIFFERENTIAL_SEED") ?? 1
         let count = Int(Self.number("DIFFERENTIAL_COUNT") ?? 400)
         print("differential seed: \(seed)")
         let ours = try Candidate.oncegate()

@@ -27,6 +27,15 @@ struct Disagreement {
     /// Whether the peer forwards less than we.
     var theyStop: Bool { our != nil && their == nil }
 
+    /// Whether one side alone forwards a request with one of these methods, and the other goes on
+    /// behind it, or stops.
+    func isSkippedByOne(of methods: [String]) -> Bool {
+        if let their, methods.contains(their.method) {
+            return our.map { theirs.forwarded.contains($0) } ?? true
+        }
+        return their == nil && our.map { methods.contains($0.method) } == true
+    }
+
     var description: String {
         """
         \(peer): \(input.debugDescription)
@@ -88,7 +97,7 @@ extension Disagreement {
             found.ours.detail.contains("A TRACE request")
                 || found.ours.detail.contains("The Max-Forwards field")
                 || found.input.lowercased().contains("max-forwards")
-                    && ["TRACE", "OPTIONS"].contains((found.their ?? found.our)?.method)
+                    && found.isSkippedByOne(of: ["TRACE", "OPTIONS"])
         },
         .init("head") { found in
             found.weStop && found.ours.detail.isEmpty && found.ours.status >= 400
@@ -114,12 +123,11 @@ extension Disagreement {
             found.peer == "nginx" && found.theyStop && [400, 501].contains(found.theirs.status)
                 && found.input.contains("\t")
         },
-        .init("nginx-close") { found in
+        .init("close") { found in
             let input = found.input.lowercased()
-            return found.peer == "nginx"
-                && (input.contains("close") && found.theyStop && found.theirs.status == 200
-                    || (input.contains("close") || input.contains("keep-alive")) && found.weStop
-                        && found.ours.status == 200)
+            guard input.contains("close") || input.contains("keep-alive") else { return false }
+            return found.theyStop && found.theirs.status == 200
+                || found.weStop && found.ours.status == 200
         },
         .init("nginx-twice") { found in
             let names = found.input.lowercased().split(separator: "\r\n").compactMap { line in
@@ -134,9 +142,10 @@ extension Disagreement {
             guard found.peer == "nginx", found.theyStop, found.theirs.status == 400,
                 let host = found.our?.host, found.input.contains("://")
             else { return false }
-            return !host.allSatisfy {
-                $0.isASCII && ($0.isLetter || $0.isNumber) || ".-".contains($0)
-            }
+            return host.contains("..")
+                || !host.allSatisfy {
+                    $0.isASCII && ($0.isLetter || $0.isNumber) || ".-".contains($0)
+                }
         },
         .init("haproxy-limits") { found in
             let lines = found.input.split(separator: "\r\n")
@@ -157,22 +166,34 @@ extension Disagreement {
         },
         // What both forward, in different words.
         .init("haproxy-absolute") { found in
-            found.peer == "haproxy" && found.our != nil
-                && found.their?.target.contains("://") == true
+            guard found.peer == "haproxy", let our = found.our, let their = found.their else {
+                return false
+            }
+            return their.target.contains("://") && their.target.hasSuffix(our.target.dropRoot)
+                && our.method == their.method && our.body == their.body
         },
         .init("host-missing") { found in
             found.our?.host == "127.0.0.1" && found.their?.host == ""
-                && found.our?.target == found.their?.target
+                && found.our?.target == found.their?.target && found.our?.body == found.their?.body
         },
         .init("host-dot") { found in
             found.peer == "nginx" && found.our.map { $0.host.hasSuffix(".") } == true
                 && found.their.map { $0.host + "." } == found.our?.host
+                && found.our?.target == found.their?.target && found.our?.body == found.their?.body
         },
     ]
+
     /// The fields that nginx refuses when they are there twice, in lower case.
     private static let onceInNginx = [
         "authorization", "expect", "range", "content-type", "content-range", "if-match",
         "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "user-agent",
         "referer", "upgrade", "date",
     ]
+}
+
+extension String {
+    /// Nothing where it is what an absolute target without a path stands for.
+    fileprivate var dropRoot: Substring {
+        self == "/" || self == "*" ? "" : hasPrefix("/?") ? dropFirst() : self[...]
+    }
 }

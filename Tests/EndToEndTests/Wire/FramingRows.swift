@@ -47,7 +47,7 @@ let lengthRows: [WireCase] =
         ("Content-Length: 18446744073709551616", "2^64", "RFC 9110 8.6"),
         (
             "Content-Length: 18446744073709551621", "2^64 and 5",
-            "RFC 9110 8.6, CVE-2021-32714 (hyper)"
+            "RFC 9110 8.6"
         ),
         (
             "Content-Length: 99999999999999999999999999", "more than any number holds",
@@ -106,7 +106,7 @@ let codingRows: [WireCase] =
         ("", 400, "no coding", "RFC 9112 6.1"),
         (
             ",chunked", 400, "an empty coding before chunked",
-            "RFC 9112 6.1, CVE-2022-32215 (llhttp)"
+            "RFC 9112 6.1"
         ),
         ("chunked,", 400, "an empty coding behind chunked", "RFC 9112 6.1"),
         ("chunked;a=b", 400, "a parameter of chunked", "RFC 9112 7.1"),
@@ -308,7 +308,7 @@ let chunkRows: [WireCase] =
             "trailer lines that are too long", "RFC 9110 6.5"
         ),
         ("2\r\nab\r\nGET /smuggled HTTP/1.1\r\n", "a request for a size", "RFC 9112 7.1"),
-        ("0 \r\n\r\n", "a space behind the last size", "CVE-2020-11724 and kin"),
+        ("0 \r\n\r\n", "a space behind the last size", "RFC 9112 7.1"),
         ("0;\n\r\n", "a bare LF in the last extension", "w4ke, Funky chunks"),
         ("{0\r\n\r\n", "a brace before its size", "RFC 9112 7.1"),
     ].map {
@@ -485,7 +485,7 @@ let smugglingRows: [WireCase] = [
         "a request in the middle of another's fields is refused", "RFC 9112 5", 400,
         get("X: y\r\nGET /smuggled HTTP/1.1\r\nHost: b\r\n")),
     refused(
-        "a line separator of Unicode ends no line", "RFC 9112 2.2, CVE-2020-7658 and kin", 400,
+        "a line separator of Unicode ends no line", "RFC 9112 2.2", 400,
         "GET /plain/a HTTP/1.1\u{E2}\u{80}\u{A8}Host: a\r\n\r\n"),
     refused(
         "a NEL ends no line", "RFC 9112 2.2", 400, "GET /plain/a HTTP/1.1\u{85}Host: a\r\n\r\n"),
