@@ -116,6 +116,7 @@ let package = Package(
         fuzzer("HTTP1", ["HTTP"]),
         fuzzer("Journal", ["Idempotency"]),
         fuzzer("Fingerprint", ["Compression", "Crypto", "Gateway", "JSON"]),
+        fuzzer("Gateway", ["Crypto", "Gateway", "HTTP", "Idempotency"]),
         // Depends on what is offered to other packages, and on nothing else.
         .executableTarget(
             name: "CartCompletion", dependencies: ["Idempotency", "IdempotencySQLite"],

@@ -85,6 +85,43 @@ package final class GatewayHandler: Handler {
         to request: Request, through response: any ResponseWriter
     ) async throws {
         let account = RequestAccount(startedAt: services.timers.now)
+        if case .options = request.head.method {
+            return try await limit(request, response, account)
+        }
+        if case .trace = request.head.method { return try await limit(request, response, account) }
+        try await route(request, response, account)
+    }
+
+    /// Answers OPTIONS and TRACE, which may go so far and no further.
+    private func limit(
+        _ request: Request, _ response: any ResponseWriter, _ account: RequestAccount
+    ) async throws {
+        if request.head.method == .trace, ![.none, .length(0)].contains(request.head.framing) {
+            defer { finish(account, request) }
+            return try await refuse(.contentInTrace, response, account)
+        }
+        switch MaxForwards(request.head) {
+        case .unlimited: try await route(request, response, account)
+        case .remaining(let fields):
+            var head = request.head
+            head.fields = fields
+            let limited = Request(head: head, body: request.body, downstream: request.downstream)
+            try await route(limited, response, account)
+        case .exhausted:
+            defer { finish(account, request) }
+            let (head, body) = MaxForwards.answer(to: request.head)
+            account.begin(head.status, .refused)
+            account.bytesOut = body.count
+            try await response.respond(head, body: body[...])
+        case .malformed:
+            defer { finish(account, request) }
+            try await refuse(.malformedMaxForwards, response, account)
+        }
+    }
+
+    private func route(
+        _ request: Request, _ response: any ResponseWriter, _ account: RequestAccount
+    ) async throws {
         let problem: Problem
         switch table.match(request.head) {
         case .route(let index, let path):

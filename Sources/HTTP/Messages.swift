@@ -57,7 +57,8 @@ package enum BodyFraming: Sendable, Hashable {
 /// The head of a request as it was received.
 package struct RequestHead: Sendable {
     package var method: Method
-    /// The request target as received: origin-form, or `*` for `OPTIONS`.
+    /// The request target as received: origin-form, or `*` for `OPTIONS`. Of absolute-form it is
+    /// what follows the authority, which stands in `Host`.
     package var target: ArraySlice<UInt8>
     package var version: Version
     package var fields: Fields

@@ -28,10 +28,12 @@ final class Connection {
     init(_ stream: ByteStream, server: HTTPServer, peer: String) {
         self.stream = stream
         self.server = server
-        parser = RequestParser(limits: server.options.limits)
         downstream = Downstream(
             peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
         )
+        parser = RequestParser(
+            limits: server.options.limits,
+            takesHTTPS: downstream.isSecure || downstream.isTrusted)
     }
 
     /// Until when the first head may come.

@@ -19,6 +19,7 @@ struct BodyDecoderTests {
         (.chunked, "0000000000000001\r\na\r\n0\r\n\r\n", "a end {} [26]"),
         (.chunked, "1;a=b;c=\"d\"\r\na\r\n0;x\r\n\r\n", "a end {} [23]"),
         (.chunked, "1;\ta \r\na\r\n0\r\n\r\n", "a end {} [15]"),
+        (.chunked, "1 \t; a\r\na\r\n0 ;\r\n\r\n", "a end {} [18]"),
         (.chunked, "0\r\nX: y\r\nX:z\r\n\r\n", " end {X=y|X=z} [16]"),
         (
             .chunked, "1\r\na\r\n0\r\nDigest: q\r\nContent-Length: 5\r\nHost: b\r\n\r\n",
@@ -33,7 +34,9 @@ struct BodyDecoderTests {
         (.chunked, "\r\n", " refused"), (.chunked, "0x3\r\nabc\r\n", " refused"),
         (.chunked, "+3\r\nabc", " refused"), (.chunked, "-3\r\nabc", " refused"),
         (.chunked, " 3\r\nabc", " refused"), (.chunked, "3 \r\nabc", " refused"),
-        (.chunked, "3 ;a\r\nabc", " refused"), (.chunked, "3\tabc", " refused"),
+        (.chunked, "3 a\r\nabc", " refused"), (.chunked, "3\tabc", " refused"),
+        (.chunked, "3 \t 3;a\r\nabc", " refused"), (.chunked, "3 \n;a\r\nabc", " refused"),
+        (.chunked, "3 \r;a\r\nabc", " refused"), (.chunked, " ;a\r\nabc", " refused"),
         (.chunked, "g\r\n", " refused"), (.chunked, ";a\r\n", " refused"),
         (.chunked, "3,3\r\nabc", " refused"), (.chunked, "3.\r\nabc", " refused"),
         (.chunked, "3_0\r\nabc", " refused"), (.chunked, "\u{0}", " refused"),
@@ -65,6 +68,8 @@ struct BodyDecoderTests {
     /// Limits of 5 bytes for an extension, 10 for trailers, 2 trailer lines.
     @Test(arguments: [
         ("1;2345\r\na\r\n0\r\n\r\n", "a end {} [16]"), ("1;23456", " refused"),
+        ("1    ;\r\na\r\n0\r\n\r\n", "a end {} [16]"), ("1      ", " refused"),
+        ("1   ;56", " refused"),
         ("0\r\nX: 1\r\nY:1\r\n", " refused"), ("0\r\nX:1\r\nX:2\r\n\r\n", " end {X=1|X=2} [15]"),
         ("0\r\nX:1\r\nX: 2\r\n\r\n", " refused"), ("0\r\n0123456789abc", " refused"),
         ("0\r\nX:\r\nX:\r\nX:\r\n", " refused"),

@@ -88,6 +88,25 @@ struct RequestParserTests {
             "FROB! /a%20b/%zz HTTP/1.1\r\nHost: a\r\n\r\n",
             "FROB! /a%20b/%zz 1.1 none keep {Host=a} [38]"
         ),
+        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", "GET / 1.1 none keep {Host=a} [27]"),
+        (
+            "GET http://b/c?d HTTP/1.1\r\nX: y\r\nHost: a\r\n\r\n",
+            "GET /c?d 1.1 none keep {X=y|Host=b} [44]"
+        ),
+        (
+            "GET HTTP://B:8080 HTTP/1.1\r\nhOST: a\r\n\r\n",
+            "GET / 1.1 none keep {hOST=B:8080} [39]"
+        ),
+        ("GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?c 1.1 none keep {Host=b} [36]"),
+        (
+            "GET http://[::1]:8/ HTTP/1.0\r\nX: y\r\n\r\n",
+            "GET / 1.0 none close {X=y|Host=[::1]:8} [38]"
+        ),
+        ("OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * 1.1 none keep {Host=b} [38]"),
+        (
+            "OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "OPTIONS / 1.1 none keep {Host=b} [39]"
+        ),
         ("get // HTTP/1.1\r\nHost: a\r\n\r\n", "get // 1.1 none keep {Host=a} [28]"),
         (
             "GET /?a?b/*:@!$&'()+,;=~|{}\\\"<>^`[] HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -108,10 +127,16 @@ struct RequestParserTests {
         ("GET / HTTP/1.", 400), ("GET / HTTP/11", 400), ("GET / HTTP/1.10", 400),
         ("GET / HTTP/ 1.1", 400), ("GET / HTTP/1,1", 400), ("GET / HTTP/a.b", 400),
         ("GET / HTTP/+.1", 400), ("GET / HTTPS/1.1", 400), ("GET / ICAP/1.0", 400),
-        ("GET / HTTP/1.2", 505), ("GET / HTTP/2.0", 505), ("GET / HTTP/0.9", 505),
+        ("GET / HTTP/2.0", 505), ("GET / HTTP/0.9", 505),
         ("GET / HTTP/9.9", 505), ("PRI * HTTP/2.0", 505), ("GET /a b HTTP/1.1", 400),
         ("GET /#f HTTP/1.1", 400), ("GET # HTTP/1.1", 400), ("GET /\u{E9} HTTP/1.1", 400),
-        ("GET /\u{80} HTTP/1.1", 400), ("GET http://a/ HTTP/1.1", 400),
+        ("GET /\u{80} HTTP/1.1", 400), ("GET ftp://a/ HTTP/1.1", 400),
+        ("GET http:// HTTP/1.1", 400), ("GET http:///a HTTP/1.1", 400),
+        ("GET http://:80/ HTTP/1.1", 400), ("GET http://u@a/ HTTP/1.1", 400),
+        ("GET http://a:65536/ HTTP/1.1", 400), ("GET http://a\\b HTTP/1.1", 400),
+        ("GET http://a#b HTTP/1.1", 400), ("GET http:/a HTTP/1.1", 400),
+        ("GET http:a HTTP/1.1", 400), ("GET https://a/ HTTP/1.1", 421),
+        ("GET https:// HTTP/1.1", 400), ("GET http://[::1/ HTTP/1.1", 400),
         ("GET a HTTP/1.1", 400), ("GET ? HTTP/1.1", 400), ("GET * HTTP/1.1", 400),
         ("OPTIONS ** HTTP/1.1", 400), ("OPTIONS *? HTTP/1.1", 400), ("options * HTTP/1.1", 400),
         ("GET a:80 HTTP/1.1", 400), ("GET \\ HTTP/1.1", 400),
@@ -251,6 +276,31 @@ struct RequestParserTests {
             let result = outcome(ofRequest: cutting, limits: limits)
             #expect(result.hasPrefix(expected) || expected == "GET" && result == "more")
         }
+    }
+
+    @Test func `an https target is taken where TLS was`() throws {
+        let input = latin1("GET https://b/c HTTP/1.1\r\nHost: a\r\n\r\n")
+        var parser = RequestParser(takesHTTPS: true)
+        let head = try #require(try parser.parse(input.span).head)
+        #expect(latin1(head.target) == "/c")
+        #expect(head.fields.text(.host) == "b")
+    }
+
+    @Test(arguments: ["", "Host: a\r\nHost: a\r\n", "Host: b/c\r\n", "Host:\r\n"])
+    func `an absolute target does not make up for a wrong Host`(fields: String) {
+        let input = latin1("GET http://b/ HTTP/1.1\r\n\(fields)\r\n")
+        for cutting in cuttings(input) { #expect(outcome(ofRequest: cutting) == "400") }
+    }
+
+    @Test func `a head with an absolute target is written with its new Host`() throws {
+        let input = latin1("GET http://b/c HTTP/1.1\r\nX: y\r\nHost: a\r\nZ: 1\r\n\r\n")
+        var parser = RequestParser()
+        let head = try #require(try parser.parse(input.span).head)
+        var bytes: [UInt8] = []
+        RequestSerializer.append(
+            UpstreamRequest(method: .get, target: head.target, fields: head.fields, body: .none),
+            to: &bytes)
+        #expect(latin1(bytes) == "GET /c HTTP/1.1\r\nX: y\r\nHost: b\r\nZ: 1\r\n\r\n")
     }
 
     @Test func `nothing is parsed after a refusal`() throws {

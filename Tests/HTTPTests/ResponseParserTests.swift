@@ -87,7 +87,7 @@ struct ResponseParserTests {
         "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 000 OK\r\n\r\n", "HTTP/1.1 20x OK\r\n\r\n",
         "HTTP/1.1 +20 OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/1.1\t200 OK\r\n\r\n",
         "HTTP/1.1 200\tOK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n",
-        "HTTP/1.2 200 OK\r\n\r\n", "HTTP/0.9 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n",
+        "HTTP/2.2 200 OK\r\n\r\n", "HTTP/0.9 200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n",
         "ICY 200 OK\r\n\r\n", "HTTP/1.1\r\n\r\n", "<html>\r\n\r\n", "200 OK\r\n\r\n",
         " HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 O\u{0}K\r\n\r\n", "HTTP/1.1 200 OK\n\n",
         "HTTP/1.1 200 O\rK\r\n\r\n", "SSH-2.0-OpenSSH\r\n",

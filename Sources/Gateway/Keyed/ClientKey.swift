@@ -1,12 +1,12 @@
-import HTTP
+package import HTTP
 import Idempotency
 
 /// A request's idempotency key, as the client means it.
-struct ClientKey {
+package struct ClientKey {
     /// The key itself, unquoted and unescaped: 1 to 255 bytes of visible ASCII.
-    let bytes: ArraySlice<UInt8>
+    package let bytes: ArraySlice<UInt8>
     /// The key as a field value: itself, or quoted where it could not stand raw.
-    let fieldValue: ArraySlice<UInt8>
+    package let fieldValue: ArraySlice<UInt8>
 
     /// A key from its text, which must be a valid one.
     init(generated text: String) {
@@ -49,7 +49,7 @@ struct ClientKey {
     }
 
     /// What a request's fields say of its key.
-    enum Reading {
+    package enum Reading {
         case absent
         case key(ClientKey)
         /// The reason completes "is not a key: ".
@@ -62,7 +62,7 @@ struct ClientKey {
     /// with `"` is a String of RFC 9651 section 3.3.3, in which only `\"` and `\\` are escapes; its
     /// content, likewise of visible ASCII, is the key. Parameters are refused: nobody could say
     /// whether they belong to the key.
-    static func read(from fields: borrowing Fields, named name: FieldName) -> Reading {
+    package static func read(from fields: borrowing Fields, named name: FieldName) -> Reading {
         guard let index = fields.firstIndex(of: name) else { return .absent }
         guard fields.firstIndex(of: name, from: index + 1) == nil else {
             return .invalid("it is there more than once")

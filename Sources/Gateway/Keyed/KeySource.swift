@@ -19,13 +19,16 @@ package enum KeySource: Sendable {
 }
 
 /// Makes keys of what requests say anyway. One for each event loop.
-final class DerivedKeys {
+package final class DerivedKeys {
     private let hasher = SHA256Hasher()
+
+    /// No keys yet.
+    package init() {}
 
     /// The key that a request's fields hold; nil for another source, or without a value.
     ///
     /// Several lines are one value, as if they stood in one (RFC 9110 section 5.3).
-    func key(_ source: KeySource?, of fields: borrowing Fields) -> ClientKey? {
+    package func key(_ source: KeySource?, of fields: borrowing Fields) -> ClientKey? {
         guard case .header(let name) = source else { return nil }
         var value: [UInt8] = []
         for index in fields.indices where fields.isLine(at: index, named: name) {

@@ -1,21 +1,21 @@
-import HTTP
+package import HTTP
 
 /// What an upstream says itself of its answer: `Idempotency-Verdict: keep; ttl=3600`.
 ///
 /// An Item of RFC 9651: a token with parameters, of which `ttl`, whole seconds, counts. Anything
 /// else is no verdict, and the status decides.
-struct UpstreamVerdict: Equatable {
+package struct UpstreamVerdict: Equatable {
     /// What becomes of the record.
-    enum Ruling: String {
+    package enum Ruling: String {
         case keep, release, unknown
     }
 
-    let ruling: Ruling
+    package let ruling: Ruling
     /// Seconds for which the answer is kept, at most ten years; nil for the route's retention.
-    let ttl: Int64?
+    package let ttl: Int64?
 
     /// The field that carries it. It never reaches the client.
-    static let fieldName = FieldName("Idempotency-Verdict")
+    package static let fieldName = FieldName("Idempotency-Verdict")
 
     init(_ ruling: Ruling, ttl: Int64? = nil) {
         self.ruling = ruling
@@ -23,7 +23,7 @@ struct UpstreamVerdict: Equatable {
     }
 
     /// Reads the verdict of an answer; nil without a well-formed one.
-    init?(_ fields: borrowing Fields) {
+    package init?(_ fields: borrowing Fields) {
         guard let index = fields.firstIndex(of: Self.fieldName),
             fields.firstIndex(of: Self.fieldName, from: index + 1) == nil
         else { return nil }

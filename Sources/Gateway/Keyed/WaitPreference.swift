@@ -1,8 +1,8 @@
-import HTTP
+package import HTTP
 
 /// How many seconds the client wants to wait at most: `Prefer: wait=N` (RFC 7240 section 4.3); nil
 /// when it does not say. The first `wait` counts, and one that makes no sense counts as none.
-func waitPreference(_ fields: borrowing Fields) -> Int? {
+package func waitPreference(_ fields: borrowing Fields) -> Int? {
     var index = fields.firstIndex(of: .prefer)
     while let found = index {
         var wait: Int??

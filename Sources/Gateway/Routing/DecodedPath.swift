@@ -5,14 +5,14 @@
 /// matches no pattern of two. Empty segments are kept. A segment that decodes to `.` or `..`
 /// counts as one; above the root there is only the root. A path without anything to decode is
 /// split and not copied.
-struct DecodedPath {
+package struct DecodedPath {
     private var bytes: ArraySlice<UInt8>
     /// Where each segment lies in `bytes`.
     private var segments: [Range<Int>] = []
 
     /// Nil for a malformed percent sequence or an encoded NUL. `*`, the target of `OPTIONS`, has no
     /// segments.
-    init?(_ path: ArraySlice<UInt8>) {
+    package init?(_ path: ArraySlice<UInt8>) {
         bytes = path
         guard path.first == UInt8(ascii: "/") else { return }
         segments.reserveCapacity(8)
@@ -29,13 +29,13 @@ struct DecodedPath {
     }
 
     /// The number of segments; one, empty, for `/`.
-    var count: Int { segments.count }
+    package var count: Int { segments.count }
 
     /// A segment, decoded.
-    subscript(index: Int) -> ArraySlice<UInt8> { bytes[segments[index]] }
+    package subscript(index: Int) -> ArraySlice<UInt8> { bytes[segments[index]] }
 
     /// Whether every percent sequence of a path can be decoded.
-    static func isWellFormed(_ path: ArraySlice<UInt8>) -> Bool {
+    package static func isWellFormed(_ path: ArraySlice<UInt8>) -> Bool {
         guard path.contains(UInt8(ascii: "%")) else { return true }
         return DecodedPath(path) != nil
     }

@@ -22,6 +22,8 @@ package struct BodyDecoder: ~Copyable, Sendable {
         case untilClose
         /// In a chunk's size, with so many digits read.
         case chunkSize(UInt64, digits: Int)
+        /// In the whitespace before a chunk's extensions, with so many bytes read.
+        case chunkBlank(UInt64, count: Int)
         /// In a chunk's extensions, with so many bytes read.
         case chunkExtension(UInt64, count: Int)
         /// Before the LF of a chunk's first line.
@@ -85,7 +87,8 @@ package struct BodyDecoder: ~Copyable, Sendable {
                     return .data(takeData(input, &offset))
                 case .trailers(let reader):
                     guard try readTrailers(reader, input, &offset) else { return .needMore }
-                case .chunkSize, .chunkExtension, .chunkLineFeed, .dataReturn, .dataLineFeed:
+                case .chunkSize, .chunkBlank, .chunkExtension, .chunkLineFeed, .dataReturn,
+                    .dataLineFeed:
                     guard offset < input.count else { return .needMore }
                     try readFraming(input[offset])
                     offset += 1
@@ -136,6 +139,14 @@ package struct BodyDecoder: ~Copyable, Sendable {
         switch state {
         case .chunkSize(let size, let digits):
             state = try afterSize(size, digits, byte)
+        case .chunkBlank(let size, let count):
+            guard byte == UInt8(ascii: ";") || isBlank(byte) else {
+                throw HeadFault("a chunk size is not hexadecimal")
+            }
+            let counted = try extensionByte(after: count)
+            state =
+                isBlank(byte)
+                ? .chunkBlank(size, count: counted) : .chunkExtension(size, count: counted)
         case .chunkExtension(let size, let count):
             if byte == 0x0D {
                 state = .chunkLineFeed(size)
@@ -143,10 +154,7 @@ package struct BodyDecoder: ~Copyable, Sendable {
                 guard byte >= 0x20 && byte != 0x7F || byte == 0x09 else {
                     throw HeadFault("there is a control byte in a chunk extension")
                 }
-                guard count < limits.chunkExtension else {
-                    throw HeadFault("a chunk extension is longer than its limit")
-                }
-                state = .chunkExtension(size, count: count + 1)
+                state = .chunkExtension(size, count: try extensionByte(after: count))
             }
         case .chunkLineFeed(let size):
             guard byte == 0x0A else { throw HeadFault("there is a CR without LF") }
@@ -172,16 +180,19 @@ package struct BodyDecoder: ~Copyable, Sendable {
         guard digits > 0 else { throw HeadFault("a chunk size has no digits") }
         switch byte {
         case 0x0D: return .chunkLineFeed(size)
-        case UInt8(ascii: ";"): return try .chunkExtension(size, count: firstExtensionByte())
+        case UInt8(ascii: ";"): return try .chunkExtension(size, count: extensionByte(after: 0))
+        // RFC 9112 section 7.1.1 has whitespace here, which must be taken (RFC 9110 section 5.6.3).
+        case 0x20, 0x09: return try .chunkBlank(size, count: extensionByte(after: 0))
         default: throw HeadFault("a chunk size is not hexadecimal")
         }
     }
 
-    private func firstExtensionByte() throws(HeadFault) -> Int {
-        guard limits.chunkExtension > 0 else {
+    /// The bytes of an extension with one more, if that is allowed.
+    private func extensionByte(after count: Int) throws(HeadFault) -> Int {
+        guard count < limits.chunkExtension else {
             throw HeadFault("a chunk extension is longer than its limit")
         }
-        return 1
+        return count + 1
     }
 
     private var newTrailerReader: HeadReader {

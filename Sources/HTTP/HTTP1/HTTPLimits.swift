@@ -6,7 +6,7 @@ package struct HTTPLimits: Sendable, Hashable {
     package var fields: Int
     /// The number of field lines of a head, and of a trailer section; 431 beyond.
     package var fieldCount: Int
-    /// The extensions of one chunk, from the semicolon on.
+    /// The extensions of one chunk, with the whitespace before them.
     package var chunkExtension: Int
     /// All field lines of a trailer section together, their CRLFs included.
     package var trailers: Int
@@ -29,7 +29,7 @@ package struct HTTPLimits: Sendable, Hashable {
 
 /// The refusal of a request: answer with the status, then close.
 package struct RequestError: Error, Sendable, Hashable {
-    /// 400, 414, 417, 431, 501 or 505.
+    /// 400, 414, 417, 421, 431, 501 or 505.
     package let status: UInt16
     /// The rule that was broken, for people.
     package let reason: String

@@ -147,11 +147,32 @@ extension RequestHead {
             method: line.method, target: head.bytes[line.target], version: line.version,
             fields: Fields(bytes: head.bytes, lines: head.lines), framing: framing,
             isPersistent: facts.isPersistent(line.version))
+        if let origin = line.origin { take(origin) }
+    }
+
+    /// Turns absolute form into what it means: the authority replaces `Host`, whatever that says,
+    /// and the target is what follows it (RFC 9112 section 3.2.2).
+    private mutating func take(_ origin: TargetOrigin) {
+        fields.setHost(valueAt: origin.authority)
+        switch target.first {
+        case UInt8(ascii: "/"): break
+        case nil: target = [UInt8(ascii: method == .options ? "*" : "/")]
+        default: target = [UInt8(ascii: "/")] + target
+        }
     }
 
     /// Whether the client waits for `100 Continue` before it sends the body.
     package var expectsContinue: Bool {
         version == .http11 && framing != .none && framing != .length(0) && fields.contains(.expect)
+    }
+}
+
+extension Fields {
+    /// Makes the bytes at a place in the head the value of the only `Host` line, or of a new one.
+    fileprivate mutating func setHost(valueAt range: Range<Int>) {
+        guard let index = firstIndex(of: .host) else { return append(.host, bytes[range]) }
+        lines[index].valueStart = UInt32(truncatingIfNeeded: range.lowerBound)
+        lines[index].valueEnd = UInt32(truncatingIfNeeded: range.upperBound)
     }
 }
 

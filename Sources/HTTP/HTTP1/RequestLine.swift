@@ -3,6 +3,8 @@ struct RequestLine: Sendable {
     let method: Method
     /// Where the target lies in the head's bytes.
     let target: Range<Int>
+    /// Where the target is in absolute form (RFC 9112 section 3.2.2): its scheme and authority.
+    let origin: TargetOrigin?
     let version: Version
 
     /// Reads a line without its CRLF, which holds no control byte but HTAB.
@@ -26,17 +28,61 @@ struct RequestLine: Sendable {
 
         version = try Version(bytes, (targetEnd + 1)..<line.upperBound)
         method = Method(bytes.extracting(line.lowerBound..<methodEnd))
-        target = targetStart..<targetEnd
+        let whole = targetStart..<targetEnd
         guard method != .connect else { throw HeadFault("CONNECT is not served", status: 501) }
-        guard bytes[targetStart] != UInt8(ascii: "/") else { return }
-        guard target.count == 1, bytes[targetStart] == UInt8(ascii: "*"), method == .options else {
-            throw HeadFault("the request target is not in origin form")
+        guard bytes[targetStart] != UInt8(ascii: "/") else {
+            (origin, target) = (nil, whole)
+            return
+        }
+        guard whole.count > 1 || bytes[targetStart] != UInt8(ascii: "*") else {
+            guard method == .options else {
+                throw HeadFault("the request target * is for OPTIONS alone")
+            }
+            (origin, target) = (nil, whole)
+            return
+        }
+        let origin = try TargetOrigin(bytes, whole)
+        self.origin = origin
+        target = origin.authority.upperBound..<targetEnd
+    }
+}
+
+/// The scheme and the authority of a request target in absolute form (RFC 9112 section 3.2.2).
+struct TargetOrigin: Sendable {
+    /// Whether the scheme is `https`.
+    let isHTTPS: Bool
+    /// Where `host [ ":" port ]` lies in the head's bytes.
+    let authority: Range<Int>
+
+    /// Reads the beginning of a target. User information, which RFC 9110 section 4.2.4 wants
+    /// treated as an error, and an empty host (section 4.2.1) are refused.
+    fileprivate init(_ bytes: Span<UInt8>, _ target: Range<Int>) throws(HeadFault) {
+        let rest = bytes.extracting(target)
+        let schemeCount: Int
+        if rest.count > 7, isEqualIgnoringCase(rest.extracting(0..<7), "http://") {
+            (isHTTPS, schemeCount) = (false, 7)
+        } else if rest.count > 8, isEqualIgnoringCase(rest.extracting(0..<8), "https://") {
+            (isHTTPS, schemeCount) = (true, 8)
+        } else {
+            throw HeadFault("the request target is neither a path nor an http URI")
+        }
+        let start = target.lowerBound + schemeCount
+        var end = start
+        while end < target.upperBound, bytes[end] != UInt8(ascii: "/"),
+            bytes[end] != UInt8(ascii: "?")
+        {
+            end += 1
+        }
+        authority = start..<end
+        guard isHost(bytes.extracting(authority)) else {
+            throw HeadFault("the authority of the request target is malformed")
         }
     }
 }
 
 extension Version {
-    /// Reads `HTTP/1.0` or `HTTP/1.1`, which are all that `range` may hold.
+    /// Reads a version, which is all that `range` may hold. A minor version that is higher than
+    /// 1.1 is taken for that (RFC 9110 section 2.5).
     init(_ bytes: Span<UInt8>, _ range: Range<Int>) throws(HeadFault) {
         let start = range.lowerBound
         guard range.count == 8,
@@ -46,8 +92,8 @@ extension Version {
             bytes[start + 6] == UInt8(ascii: "."), bytes[start + 7] &- 0x30 < 10
         else { throw HeadFault("the HTTP version is malformed") }
         switch (bytes[start + 5], bytes[start + 7]) {
-        case (0x31, 0x31): self = .http11
         case (0x31, 0x30): self = .http10
+        case (0x31, _): self = .http11
         default: throw HeadFault("the HTTP version is not supported", status: 505)
         }
     }

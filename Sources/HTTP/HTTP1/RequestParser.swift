@@ -5,11 +5,16 @@
 package struct RequestParser: ~Copyable, Sendable {
     private var reader: HeadReader
     private var start = Start()
+    private let takesHTTPS: Bool
     private var failure: RequestError?
 
     /// A parser for one connection.
-    package init(limits: HTTPLimits = HTTPLimits()) {
+    ///
+    /// - Parameter takesHTTPS: Whether requests for `https` resources may come here: over TLS, or
+    ///   from a trusted gateway that ended TLS. Others are misdirected (RFC 9110 section 7.4).
+    package init(limits: HTTPLimits = HTTPLimits(), takesHTTPS: Bool = false) {
         reader = HeadReader(HeadScanner(limits: limits))
+        self.takesHTTPS = takesHTTPS
     }
 
     /// Whether no head has begun; empty lines before one do not count.
@@ -27,7 +32,11 @@ package struct RequestParser: ~Copyable, Sendable {
             let (consumed, head) = try reader.read(input, startLine: &start)
             guard let head, let line = start.line else { return (consumed, nil) }
             start = Start()
-            return (consumed, try RequestHead(head, line))
+            let request = try RequestHead(head, line)
+            guard line.origin?.isHTTPS != true || takesHTTPS else {
+                throw HeadFault("an https resource is asked for without TLS", status: 421)
+            }
+            return (consumed, request)
         } catch {
             let refusal = RequestError(status: error.status, reason: error.reason)
             failure = refusal

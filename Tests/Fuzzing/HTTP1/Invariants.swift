@@ -57,15 +57,26 @@ private func readRequests(_ pieces: [[UInt8]]) -> [UInt8] {
                 log += Array("\(head.framing) \(head.isPersistent) \(head.version)".utf8)
                 log += head.target
                 head.fields.appendFieldSection(to: &log)
+                checkForm(head)
                 checkRoundTrip(head)
                 body = BodyReader(head.framing)
             } catch {
-                require([400, 414, 417, 431, 501, 505].contains(error.status), "an odd status")
+                require(
+                    [400, 414, 417, 421, 431, 501, 505].contains(error.status), "an odd status")
                 return log + Array("! \(error.status) \(error.reason)".utf8)
             }
         }
     }
     return log + Array(parser.isIdle ? "idle".utf8 : "more".utf8)
+}
+
+/// Requires that no form of a target but two is left, and that a Host is there, once, where it must.
+private func checkForm(_ head: RequestHead) {
+    let isStar = head.method == .options && head.target.elementsEqual([UInt8(ascii: "*")])
+    require(isStar || head.target.first == UInt8(ascii: "/"), "a target is in another form")
+    let hosts = head.fields.count(of: .host)
+    require(hosts == 1 || hosts == 0 && head.version == .http10, "the number of Hosts is odd")
+    if let host = head.fields[.host] { require(!host.isEmpty, "a Host is empty") }
 }
 
 /// Reads the answers to one request with the body, and logs what came of them.
