@@ -24,13 +24,18 @@ package final class CurlClient: UpstreamClient {
         _ request: UpstreamRequest
     ) async throws(UpstreamError) -> any UpstreamExchange {
         let total = options.totalTimeout.map { multi.reactor.now + $0 }
+        let place = options.inFlight?.take()
+        guard place != nil || options.inFlight == nil else {
+            throw UpstreamError(
+                .overloaded, effect: .none, detail: "as many requests are in flight as may be")
+        }
         if let connection = takeIdle() {
-            let exchange = CurlExchange(request, on: connection, of: self, until: total)
+            let exchange = CurlExchange(request, on: connection, of: self, place, until: total)
             if try await exchange.start() { return exchange }
             // It broke before it took a byte, so that nothing has left yet.
         }
         let connection = try await CurlConnection.open(options, on: multi)
-        let exchange = CurlExchange(request, on: connection, of: self, until: total)
+        let exchange = CurlExchange(request, on: connection, of: self, place, until: total)
         guard try await exchange.start() else {
             throw UpstreamError(
                 .unreachable, effect: .none, detail: "the new connection was closed at once")

@@ -7,6 +7,8 @@ final class CurlExchange: UpstreamExchange {
     private let connection: CurlConnection
     private let client: CurlClient
     private let totalDeadline: Instant?
+    /// Held until it is over; nil where any number may be under way.
+    private var place: InFlightPlace?
     private var parser: ResponseParser
     private var decoder: BodyDecoder?
     /// Received and not yet taken, from `inputStart` on.
@@ -28,8 +30,9 @@ final class CurlExchange: UpstreamExchange {
 
     init(
         _ request: UpstreamRequest, on connection: CurlConnection, of client: CurlClient,
-        until totalDeadline: Instant?
+        _ place: InFlightPlace?, until totalDeadline: Instant?
     ) {
+        self.place = place
         self.request = request
         self.connection = connection
         self.client = client
@@ -219,6 +222,7 @@ final class CurlExchange: UpstreamExchange {
             throw failure(.malformed, "there are bytes after the end of the answer")
         }
         isOver = true
+        place = nil
         if isPersistent, isRequestComplete {
             client.keep(connection)
         } else {
@@ -229,6 +233,7 @@ final class CurlExchange: UpstreamExchange {
     func cancel() {
         guard !isOver else { return }
         isOver = true
+        place = nil
         connection.close()
     }
 

@@ -5,30 +5,41 @@ import Transport
 final class Connection {
     let stream: ByteStream
     let server: HTTPServer
-    let downstream: Downstream
+    /// Known for good once the PROXY header was taken, where there is to be one.
+    private(set) var downstream: Downstream
     /// Bytes that were received and not yet taken, from `inputStart` on. Empty between requests,
     /// so that a connection that idles holds no buffer.
     var input: [UInt8] = []
     var inputStart = 0
     private var parser: RequestParser
     private var isIdle = true
+    private let takesProxyHeader: Bool
+    /// Until when the first head has to be there, and what goes before it.
+    let firstDeadline: Instant
 
     /// What a client may still send after a refusal before the connection is cut: enough for it to
     /// read the answer, which a reset would throw away.
     private static let lingeringBytes = 1 << 20
     private static let lingeringTime: Duration = .seconds(2)
 
-    init(_ stream: ByteStream, server: HTTPServer, peer: String) {
+    init(
+        _ stream: ByteStream, server: HTTPServer, peer: String, port: UInt16?,
+        takesProxyHeader: Bool
+    ) {
+        let options = server.options
         self.stream = stream
         self.server = server
-        parser = RequestParser(limits: server.options.limits)
+        self.takesProxyHeader = takesProxyHeader
+        firstDeadline = server.reactor.now + options.requestHead
+        parser = RequestParser(limits: options.limits)
         downstream = Downstream(
-            peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
-        )
+            peer: peer, port: port, isSecure: options.isSecure,
+            isTrusted: options.trustedPeers.contains(peer: peer))
     }
 
     /// Serves until the connection ends, and closes it.
     func run() async {
+        if takesProxyHeader, !(await takeProxyHeader()) { return stream.close() }
         var first = true
         while let head = await nextHead(isFirst: first) {
             first = false
@@ -43,6 +54,22 @@ final class Connection {
         stream.close()
     }
 
+    /// Has the connection's facts from a proxy that says whose it is.
+    func apply(_ header: ProxyHeader) {
+        let options = server.options
+        let peer: String
+        let port: UInt16?
+        switch header.origin {
+        case .sender: return
+        case .unix: (peer, port) = (Downstream.unixPeer, nil)
+        case .client(let source, let destination):
+            (peer, port) = (source.address.description, destination.port)
+        }
+        downstream = Downstream(
+            peer: peer, port: port, isSecure: options.isSecure || header.isSecure,
+            isTrusted: options.trustedPeers.contains(peer: peer))
+    }
+
     /// Ends a connection that waits for its next request.
     func closeIfIdle() {
         if isIdle { stream.close() }
@@ -55,7 +82,7 @@ final class Connection {
 
     private func nextHead(isFirst: Bool) async -> RequestHead? {
         let options = server.options
-        var deadline = server.reactor.now + (isFirst ? options.requestHead : options.keepAlive)
+        var deadline = isFirst ? firstDeadline : server.reactor.now + options.keepAlive
         isIdle = input.isEmpty
         defer { isIdle = false }
         while true {
