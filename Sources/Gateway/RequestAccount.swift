@@ -52,6 +52,12 @@ final class RequestAccount {
     var shadow: ShadowDecision?
     /// When it was answered, if that was before its line is written.
     var endedAt: UInt64?
+    /// Where it comes from, and what it is called.
+    var edge = RequestEdge()
+    /// What its answer gets beside its own fields and its id; nil for nothing.
+    var dress: AnswerDress?
+    /// Whether its answer says something of a key.
+    var isKeyed = false
 
     init(startedAt: UInt64) {
         self.startedAt = startedAt
@@ -85,7 +91,10 @@ extension RequestAccount {
             line.member("total_ms", milliseconds(totalTime), decimals: 3)
             line.member("store_ms", milliseconds(storeTime), decimals: 3)
             line.member("upstream_ms", milliseconds(upstreamTime), decimals: 3)
+            line.member("client", edge.client(of: downstream))
             line.member("peer", downstream.peer)
+            if !edge.requestID.isEmpty { line.member("request_id", bytes: edge.requestID[...]) }
+            if let traceID = edge.trace.traceID { line.member("trace_id", bytes: traceID) }
         }
     }
 

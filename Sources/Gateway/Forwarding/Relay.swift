@@ -48,10 +48,13 @@ final class Relay {
             return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
         }
         let forwarding = RequestForwarding(
-            upstream: upstream, keyHeader: call.keyHeader, forwardedKey: call.forwardedKey)
+            upstream: upstream, route: route, keyHeader: call.keyHeader,
+            forwardedKey: call.forwardedKey)
         var outgoing = UpstreamRequest(
             method: head.method, target: route.target(of: head, path: call.path),
-            fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
+            fields: forwarding.fields(
+                of: head, call.path, from: call.request.downstream, call.account.edge),
+            body: .none)
         let first: ArraySlice<UInt8>
         let exchange: any UpstreamExchange
         do {
@@ -145,6 +148,7 @@ final class Relay {
         if call.mark.count > 0 { ResponseForwarding.removeKeyLines(from: &answer.fields) }
         call.witness?.head = head
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
+        call.account.dress(&answer.fields)
         call.account.begin(head.status, call.outcome)
         try await call.writer.begin(answer)
         while let chunk = try await exchange.read() { try await write(chunk, call) }
@@ -253,6 +257,9 @@ extension ResponseWriter {
         problem: Problem, _ head: ResponseHead, as outcome: RequestOutcome,
         _ account: RequestAccount
     ) async throws(DownstreamError) {
+        var (problem, head) = (problem, head)
+        problem.requestID = account.edge.requestID
+        account.dress(&head.fields, isProblem: true)
         let body = problem.body
         account.begin(problem.status, outcome)
         account.bytesOut = body.count
