@@ -25,7 +25,7 @@ private func messages(_ text: String) -> [String] {
     @Test func `everything about the edges is read, and printed as it was written`() throws {
         let rules = #"""
             {"remove": ["Server", "X-Powered-By"], "set": {"X-Client": "{client} {params.id}"},
-             "add": {"Link": ["</a>", "</b>"], "X-Secret": "${TOKEN}", "X-Braces": "{{}}"}}
+             "add": {"Link": ["</a>", "</b>"], "X-Secret": "${TOKEN}", "X-Secrets": ["x${TOKEN}"], "X-Braces": "{{}}"}}
             """#
         let text = document(
             top: #"""

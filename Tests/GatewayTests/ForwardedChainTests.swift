@@ -186,4 +186,25 @@ import Testing
                 "Forwarded: for=unknown;host=a;proto=http",
             ])
     }
+
+    @Test func `whatever a client wrote before, the proxy's own element is believed`() {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var state = seed
+        func next(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        let pieces = [
+            "for=", "\"", "\\", ",", ";", "=", " ", "6.6.6.6", "10.0.0.1", "[::1]", "proto=https",
+            "unknown", "_x", ":80", "host", "\u{FF}",
+        ]
+        for _ in 0..<20_000 {
+            let noise = (0..<next(12)).map { _ in pieces[next(pieces.count)] }.joined()
+            let elements = ["for=203.0.113.9", "for=\"203.0.113.9:_p\";host=\"a\\\"b,c\""]
+            let standard: Fields = ["Forwarded": noise + ", " + elements[next(2)]]
+            #expect(chain(standard, .standard).client == "203.0.113.9", "\(noise), seed \(seed)")
+            let simple: Fields = ["X-Forwarded-For": noise + ", 203.0.113.9"]
+            #expect(chain(simple).client == "203.0.113.9", "\(noise), seed \(seed)")
+        }
+    }
 }

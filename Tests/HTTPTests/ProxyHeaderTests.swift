@@ -164,4 +164,32 @@ private let v6: [UInt8] =
         }
         expect(binary(0x11, v4 + sum + sum), "a PROXY header with a wrong checksum")
     }
+
+    @Test func `mangled headers come to the same, however they are cut`() {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var state = seed
+        func next(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        let tls: [UInt8] = [0x20, 0, 9, 1, 0, 0, 0, 0, 0x21, 0, 1, 0x33]
+        let samples = [
+            binary(0x11, v4 + tls), binary(0x21, v6 + [3, 0, 4, 1, 2, 3, 4]),
+            latin1("PROXY TCP6 2001:db8::1 ::1 4711 80\r\n"), latin1("PROXY UNKNOWN x\r\n"),
+        ]
+        for _ in 0..<20_000 {
+            var bytes = samples[next(samples.count)]
+            for _ in 0..<(1 + next(3)) {
+                switch next(3) {
+                case 0: bytes[next(bytes.count)] = UInt8(next(256))
+                case 1: bytes.insert(UInt8(next(256)), at: next(bytes.count))
+                default: bytes.remove(at: next(bytes.count))
+                }
+            }
+            let whole = outcome([bytes])
+            let cut = next(bytes.count)
+            #expect(outcome(pieces(bytes, [cut])) == whole, "seed \(seed)")
+            #expect(outcome(pieces(bytes, Array(0..<bytes.count))) == whole, "seed \(seed)")
+        }
+    }
 }

@@ -44,12 +44,12 @@ struct ForwardedWay {
             fields.append(.xForwardedFor, downstream.peer)
         }
         let keeps = keepsXForwarded
-        let told = edge.chain?.told
         if !keeps || !fields.contains(.xForwardedProto) {
-            fields.append(.xForwardedProto, told?.scheme ?? scheme[...])
+            let told = edge.chain.flatMap { $0.isStandard ? $0.scheme(received) : nil }
+            fields.append(.xForwardedProto, told ?? scheme)
         }
         if !keeps || !fields.contains(.xForwardedHost),
-            let host = told?.host ?? received[.host]
+            let host = edge.chain?.told.host ?? received[.host]
         {
             fields.append(.xForwardedHost, host)
         }

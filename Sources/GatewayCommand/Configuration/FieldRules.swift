@@ -14,6 +14,11 @@ extension Configuration {
             let name: FieldName
             /// A template.
             let value: String
+            /// Whether it has a secret filled in, and is not to be shown.
+            let isSecret: Bool
+
+            /// The value as it may be shown.
+            var shown: String { isSecret ? Printing.mask : value }
         }
 
         static var members: [Member<FieldRules>] {
@@ -138,7 +143,8 @@ extension Notation<[Configuration.FieldRules.Line]> {
                     }
                     for place in isList ? value.elements : [value] {
                         guard let text = text(place, &reading) else { continue }
-                        lines.append(.init(name: name, value: text))
+                        let isSecret = place.value.string?.contains("${") ?? false
+                        lines.append(.init(name: name, value: text, isSecret: isSecret))
                     }
                 }
                 return lines
@@ -189,10 +195,10 @@ extension Notation<[Configuration.FieldRules.Line]> {
             let group = rest.prefix { $0.name == first.name }
             rest = rest.dropFirst(group.count)
             printing.member(first.name.description) { printing in
-                guard group.count > 1 else { return printing.json.value(first.value) }
+                guard group.count > 1 else { return printing.json.value(first.shown) }
                 printing.json.beginArray(onOneLine: true)
                 for (index, line) in group.enumerated() {
-                    printing.element(index) { $0.json.value(line.value) }
+                    printing.element(index) { $0.json.value(line.shown) }
                 }
                 printing.json.endArray()
             }
