@@ -142,8 +142,8 @@ private func messages(_ text: String) -> [String] {
             "request_fields.set.x-key: expected no rule for X-Key: the gateway itself says what becomes of keys"
         ),
         (
-            #""idempotency": {"scope": "shared", "header": "X-Request-Id"}"#,
-            "idempotency.header: expected another field: request_id has X-Request-Id"
+            #""idempotency": {"scope": "shared", "header": "X-Request-Id", "forward_key": true}"#,
+            "idempotency.forward_key: expected another field: request_id has X-Request-Id"
         ),
         (
             #""idempotency": {"scope": "shared", "forward_key": "x-request-id"}"#,
@@ -218,6 +218,11 @@ private func messages(_ text: String) -> [String] {
     func `what is wrong about the whole is told`(_ text: String, _ start: String) {
         let told = messages(text)
         #expect(told.count == 1 && told[0].hasPrefix(start), "\(told)")
+    }
+
+    @Test func `a key may come in the field of ids`() {
+        let keys = #""idempotency": {"scope": "shared", "header": "X-Request-Id"}"#
+        #expect(messages(document(route: keys)) == [])
     }
 
     @Test func `without ids a rule may have their field`() {

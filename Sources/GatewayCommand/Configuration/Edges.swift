@@ -49,17 +49,18 @@ extension Configuration {
         }
     }
 
-    /// Ids and keys are told in fields of their own.
+    /// Ids and forwarded keys are told in fields of their own. A key may come in the field of ids: it
+    /// stays behind, and what leaves in its place is the id.
     func checkRequestID(_ cursor: Cursor, _ reading: inout Reading) {
         guard let requestID else { return }
         for (route, place) in zip(routes, cursor.member("routes")?.elements ?? []) {
             guard let keys = route.idempotency, let place = place.member("idempotency") else {
                 continue
             }
-            if keys.header == requestID.header {
+            if keys.header == requestID.header, keys.forwardKey == .yes {
                 reading.tell(
                     "expected another field: request_id has \(requestID.header)",
-                    at: place.member("header") ?? place)
+                    at: place.member("forward_key") ?? place)
             }
             if case .renamed(requestID.header) = keys.forwardKey {
                 reading.tell(
