@@ -8,6 +8,8 @@ final class CurlExchange: UpstreamExchange {
     /// Nil before there is one.
     private var connection: CurlConnection?
     private var totalDeadline: Instant?
+    /// Held until it is over; nil where any number may be under way.
+    private var place: InFlightPlace?
     private var parser: ResponseParser
     private var decoder = BodyDecoder(.none)
     /// Whether the final head came, and with it the decoder.
@@ -43,6 +45,7 @@ final class CurlExchange: UpstreamExchange {
 
     func startAtOnce() throws(UpstreamError) -> Bool {
         totalDeadline = client.options.totalTimeout.map { reactor.now + $0 }
+        try takePlace()
         guard !isGivenUp, let kept = client.takeIdle() else { return false }
         connection = kept
         try prepareRequest()
@@ -72,6 +75,17 @@ final class CurlExchange: UpstreamExchange {
             throw UpstreamError(
                 .unreachable, effect: .none, detail: "the new connection was closed at once")
         }
+    }
+
+    private func takePlace() throws(UpstreamError) {
+        guard place == nil, !isOver, let limit = client.options.inFlight else { return }
+        place = limit.take()
+        guard place == nil else { return }
+        isOver = true
+        let error = UpstreamError(
+            .overloaded, effect: .none, detail: "as many requests are in flight as may be")
+        cause = error
+        throw error
     }
 
     /// Writes the request down, if it may be sent.
@@ -306,6 +320,7 @@ final class CurlExchange: UpstreamExchange {
             throw failure(.malformed, "there are bytes after the end of the answer")
         }
         isOver = true
+        place = nil
         if let connection, isPersistent, isRequestComplete {
             client.keep(connection)
         } else {
@@ -319,7 +334,9 @@ final class CurlExchange: UpstreamExchange {
         let received = input[inputStart...]
         input = []
         inputStart = 0
-        return UpstreamTunnel(connection, watch, after: received)
+        let tunnel = UpstreamTunnel(connection, watch, place, after: received)
+        place = nil
+        return tunnel
     }
 
     func cancel() {
@@ -330,6 +347,7 @@ final class CurlExchange: UpstreamExchange {
 
     private func end() {
         isOver = true
+        place = nil
         connection?.abort()
     }
 

@@ -10,6 +10,8 @@ package struct UpstreamOptions: Sendable {
     package var idleTimeout: Duration? = .seconds(60)
     /// For a whole exchange, from its start to the last byte of the answer.
     package var totalTimeout: Duration?
+    /// How many requests it may have at one time, shared by all event loops; nil for any number.
+    package var inFlight: InFlightLimit?
     /// How many idle connections are kept per event loop.
     package var keptConnections = 256
     /// How long an idle connection is kept; to be less than what the upstream does.

@@ -5,6 +5,8 @@ import Transport
 final class UpstreamTunnel: TunnelEnd {
     private let connection: CurlConnection
     private let watch: SocketWatch
+    /// Held until it is closed, as by the exchange before.
+    private var place: InFlightPlace?
     /// Came together with the 101.
     private var received: ArraySlice<UInt8>
 
@@ -12,8 +14,10 @@ final class UpstreamTunnel: TunnelEnd {
     private static let chunk = 64 << 10
 
     init(
-        _ connection: CurlConnection, _ watch: SocketWatch, after received: ArraySlice<UInt8>
+        _ connection: CurlConnection, _ watch: SocketWatch, _ place: InFlightPlace?,
+        after received: ArraySlice<UInt8>
     ) {
+        self.place = place
         self.connection = connection
         self.watch = watch
         self.received = received
@@ -81,6 +85,7 @@ final class UpstreamTunnel: TunnelEnd {
     }
 
     func close(resetting: Bool) {
+        place = nil
         if resetting { connection.resetOnClose() }
         connection.close()
     }

@@ -47,7 +47,7 @@ package final class GatewayHandler: Handler {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
         let services = LoopServices(
             keys: keys, timers: timers, tasks: tasks, log: log, metrics: metrics,
-            detached: detached, spool: spool, jitter: jitter)
+            detached: detached, spool: spool, edges: table.edges, jitter: jitter)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
@@ -85,6 +85,7 @@ package final class GatewayHandler: Handler {
         to request: Request, through response: any ResponseWriter
     ) async throws {
         let account = RequestAccount(startedAt: services.timers.now)
+        account.edge = services.receive(request.head, from: request.downstream)
         if case .options = request.head.method {
             return try await limit(request, response, account)
         }
@@ -138,7 +139,13 @@ package final class GatewayHandler: Handler {
         _ request: Request, _ path: DecodedPath?, _ response: any ResponseWriter,
         _ account: RequestAccount, on route: Int
     ) async throws {
-        let isGuarded = table.routes[route].guards(request.head.method)
+        let rules = table.routes[route]
+        if rules.answerFields != nil || rules.crossOrigin != nil {
+            account.dress = AnswerDress(rules, request, path, account.edge)
+        }
+        // A preflight asks for leave and does nothing, whatever the route guards.
+        let isGuarded =
+            rules.guards(request.head.method) && request.head.preflightMethod == nil
         if isGuarded, case .watched(let shadow) = ways[route] {
             return try await shadow.respond(to: request, path, through: response, account) {
                 self.finish(account, request)

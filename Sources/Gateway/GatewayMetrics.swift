@@ -38,6 +38,7 @@ package final class GatewayMetrics: Sendable {
     private let storeTime: Histogram
     /// By upstream.
     let tunnels: [TunnelCounters]
+    private let badProxyHeaders: Counter
     /// What upstreams said of unknown outcomes.
     let probes: ProbeCounters
 
@@ -82,6 +83,9 @@ package final class GatewayMetrics: Sendable {
         }
         tunnels = upstreams.map { TunnelCounters(metrics, upstream: $0) }
         probes = ProbeCounters(metrics)
+        badProxyHeaders = metrics.counter(
+            "oncegate_bad_proxy_headers_total",
+            help: "Connections closed because no PROXY header stood at their start.", labels: [])
         storeTime = metrics.histogram(
             "oncegate_store_seconds", help: "Time that a request waits for the key store.")
     }
@@ -101,6 +105,9 @@ package final class GatewayMetrics: Sendable {
         account.begin(status, .refused)
         requests[position(of: account)].increment()
     }
+
+    /// Counts a connection that was closed because no PROXY header stood at its start.
+    package func countBadProxyHeader() { badProxyHeaders.increment() }
 
     private func position(of account: RequestAccount) -> Int {
         let route = account.route ?? totals.count - 1

@@ -1,3 +1,4 @@
+import HTTP
 import Idempotency
 import Telemetry
 
@@ -13,6 +14,8 @@ final class LoopServices {
     let spool: (any BodySpool)?
     let identities = IdentityReader()
     let derivedKeys = DerivedKeys()
+    let edges: Edges
+    private var words = RandomWords()
     let work = OngoingWork()
     /// By how much a pause is longer than it has to be, up to the number given.
     let jitter: (UInt64) -> UInt64
@@ -22,8 +25,9 @@ final class LoopServices {
     init(
         keys: IdempotencyKeyService, timers: any Timers, tasks: (any TaskStarter)?, log: Log,
         metrics: GatewayMetrics, detached: DetachedTransfers, spool: (any BodySpool)?,
-        jitter: @escaping (UInt64) -> UInt64
+        edges: Edges, jitter: @escaping (UInt64) -> UInt64
     ) {
+        self.edges = edges
         self.jitter = jitter
         self.tasks = tasks
         self.spool = spool
@@ -32,6 +36,11 @@ final class LoopServices {
         self.log = log
         self.metrics = metrics
         self.detached = detached
+    }
+
+    /// What is known of a request when it comes.
+    func receive(_ head: borrowing RequestHead, from downstream: Downstream) -> RequestEdge {
+        edges.receive(head, from: downstream, &words)
     }
 
     /// Starts a task that nothing cancels, on the caller's actor.

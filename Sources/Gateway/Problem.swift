@@ -38,6 +38,8 @@ struct Problem {
     var originalStatus: UInt16?
     /// Seconds, for `Retry-After`.
     var retryAfter: Int?
+    /// What the request is called; empty where it has no id.
+    var requestID: [UInt8] = []
 
     init(
         _ name: Name, _ status: UInt16, _ detail: String, executed: Executed? = nil,
@@ -77,6 +79,7 @@ struct Problem {
             json.endArray()
         }
         if let originalStatus { json.member("original_status", Int(originalStatus)) }
+        if !requestID.isEmpty { json.member("request_id", bytes: requestID[...]) }
         json.endObject()
         return json.bytes
     }

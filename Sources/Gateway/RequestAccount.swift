@@ -54,6 +54,12 @@ final class RequestAccount {
     var tunnelTime: UInt64?
     /// When it was answered, if that was before its line is written.
     var endedAt: UInt64?
+    /// Where it comes from, and what it is called.
+    var edge = RequestEdge()
+    /// What its answer gets beside its own fields and its id; nil for nothing.
+    var dress: AnswerDress?
+    /// Whether its answer says something of a key.
+    var isKeyed = false
 
     init(startedAt: UInt64) {
         self.startedAt = startedAt
@@ -90,7 +96,10 @@ extension RequestAccount {
             if let tunnelTime {
                 line.member("tunnel_ms", milliseconds(tunnelTime), decimals: 3)
             }
+            line.member("client", edge.client(of: downstream))
             line.member("peer", downstream.peer)
+            if !edge.requestID.isEmpty { line.member("request_id", bytes: edge.requestID[...]) }
+            if let traceID = edge.trace.traceID { line.member("trace_id", bytes: traceID) }
         }
     }
 

@@ -51,7 +51,8 @@ extension FieldName {
         case contentType, date, expect, forwarded, host, idempotencyKey, keepAlive, location, prefer
         case proxyAuthenticate, proxyAuthenticationInfo, proxyAuthorization, proxyConnection
         case retryAfter, server, te, trailer, transferEncoding, upgrade, via
-        case xForwardedFor, xForwardedHost, xForwardedProto
+        case xForwardedFor, xForwardedHost, xForwardedPort, xForwardedProto
+        case traceparent, tracestate, xRequestID
         case idempotencyStatus, idempotencyExpires, idempotentReplayed
         case idempotencyRecordID, idempotencyRecoveryPoint, idempotencyStageToken
         case accessControlExposeHeaders, accessControlAllowOrigin
@@ -87,7 +88,11 @@ extension FieldName {
     package static let via = FieldName("Via", .via)
     package static let xForwardedFor = FieldName("X-Forwarded-For", .xForwardedFor)
     package static let xForwardedHost = FieldName("X-Forwarded-Host", .xForwardedHost)
+    package static let xForwardedPort = FieldName("X-Forwarded-Port", .xForwardedPort)
     package static let xForwardedProto = FieldName("X-Forwarded-Proto", .xForwardedProto)
+    package static let traceparent = FieldName("traceparent", .traceparent)
+    package static let tracestate = FieldName("tracestate", .tracestate)
+    package static let xRequestID = FieldName("X-Request-Id", .xRequestID)
     package static let idempotencyStatus = FieldName("Idempotency-Status", .idempotencyStatus)
     package static let idempotencyExpires = FieldName("Idempotency-Expires", .idempotencyExpires)
     package static let idempotentReplayed = FieldName("Idempotent-Replayed", .idempotentReplayed)
@@ -118,7 +123,8 @@ extension FieldName.ID {
     }
 
     /// The one name that a name of this length and first letter can be. No two have both in
-    /// common, save those of 19 letters with `i`, which the last letter tells apart.
+    /// common, save those of 19 letters with `i` and of 16 with `x`, which one more letter tells
+    /// apart.
     ///
     /// Two switches, which become jumps; one over both values would become a chain of comparisons.
     @inline(__always)
@@ -170,16 +176,19 @@ extension FieldName.ID {
             switch first {
             case UInt8(ascii: "c"): return (.connection, "connection")
             case UInt8(ascii: "k"): return (.keepAlive, "keep-alive")
+            case UInt8(ascii: "t"): return (.tracestate, "tracestate")
             default: return nil
             }
         case 11:
             switch first {
             case UInt8(ascii: "r"): return (.retryAfter, "retry-after")
+            case UInt8(ascii: "t"): return (.traceparent, "traceparent")
             default: return nil
             }
         case 12:
             switch first {
             case UInt8(ascii: "c"): return (.contentType, "content-type")
+            case UInt8(ascii: "x"): return (.xRequestID, "x-request-id")
             default: return nil
             }
         case 13:
@@ -203,7 +212,10 @@ extension FieldName.ID {
             switch first {
             case UInt8(ascii: "c"): return (.contentEncoding, "content-encoding")
             case UInt8(ascii: "p"): return (.proxyConnection, "proxy-connection")
-            case UInt8(ascii: "x"): return (.xForwardedHost, "x-forwarded-host")
+            case UInt8(ascii: "x"):
+                return asciiLowercased(name[12]) == UInt8(ascii: "h")
+                    ? (.xForwardedHost, "x-forwarded-host")
+                    : (.xForwardedPort, "x-forwarded-port")
             default: return nil
             }
         case 17:
@@ -273,7 +285,7 @@ package func asciiLowercased(_ byte: UInt8) -> UInt8 {
 
 /// Whether a byte may stand in a token: `tchar` of RFC 9110 section 5.6.2.
 @inline(__always)
-func isTokenByte(_ byte: UInt8) -> Bool {
+package func isTokenByte(_ byte: UInt8) -> Bool {
     // One bit per byte: `!#$%&'*+-.0-9`, then `A-Z^_`a-z|~`.
     let set: UInt64 = byte < 64 ? 0x03FF_6CFA_0000_0000 : 0x57FF_FFFF_C7FF_FFFE
     return byte < 128 && set &>> UInt64(byte) & 1 != 0

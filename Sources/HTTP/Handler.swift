@@ -24,23 +24,6 @@ package struct Request {
     }
 }
 
-/// What is known of the connection on which a request came.
-package struct Downstream: Sendable {
-    /// The peer's address without port, as in `192.0.2.1` or `2001:db8::1`; `unix` for a Unix socket.
-    package let peer: String
-    /// Whether the connection is TLS.
-    package let isSecure: Bool
-    /// Whether the peer is one of `trusted_proxies`.
-    package let isTrusted: Bool
-
-    /// Facts about a connection.
-    package init(peer: String, isSecure: Bool = false, isTrusted: Bool = false) {
-        self.peer = peer
-        self.isSecure = isSecure
-        self.isTrusted = isTrusted
-    }
-}
-
 /// A request's body, pulled chunk by chunk; what is not pulled stays in the kernel.
 package protocol RequestBody: AnyObject {
     /// The next bytes, at least one; nil at the end. The first call asks a client that expects it

@@ -5,7 +5,8 @@ import Transport
 final class Connection {
     let stream: ByteStream
     let server: HTTPServer
-    let downstream: Downstream
+    /// Known for good once the PROXY header was taken, where there is to be one.
+    private(set) var downstream: Downstream
     /// Bytes that were received and not yet taken, from `inputStart` on. Empty between requests,
     /// so that a connection that idles holds no buffer.
     var input: [UInt8] = []
@@ -14,6 +15,10 @@ final class Connection {
     private var isIdle = true
     /// Whether the connection's first head is still to come.
     private var isFirst = true
+    /// Whether a PROXY header is still to come.
+    private(set) var awaitsProxyHeader: Bool
+    /// Until when the first head has to be there, and what goes before it.
+    let firstDeadline: Instant
 
     /// What a client may still send after an answer that does not wait for it, before the connection
     /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
@@ -25,24 +30,33 @@ final class Connection {
     /// which takes a small part of the memory.
     private static let taskPatience: Duration = .milliseconds(20)
 
-    init(_ stream: ByteStream, server: HTTPServer, peer: String) {
+    init(
+        _ stream: ByteStream, server: HTTPServer, peer: String, port: UInt16?,
+        takesProxyHeader: Bool
+    ) {
+        let options = server.options
         self.stream = stream
         self.server = server
+        awaitsProxyHeader = takesProxyHeader
+        firstDeadline = server.reactor.now + options.requestHead
         downstream = Downstream(
-            peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
-        )
+            peer: peer, port: port, isSecure: options.isSecure,
+            isTrusted: options.trustedPeers.contains(peer: peer))
         parser = RequestParser(
-            limits: server.options.limits,
-            takesHTTPS: downstream.isSecure || downstream.isTrusted)
+            limits: options.limits, takesHTTPS: downstream.isSecure || downstream.isTrusted)
     }
-
-    /// Until when the first head may come.
-    var firstDeadline: Instant { server.reactor.now + server.options.requestHead }
 
     /// Serves until the connection ends, and closes it, or until it has idled for a while.
     ///
     /// - Returns: until when it may go on idling, without a task; nil once it is closed.
     func run() async -> Instant? {
+        if awaitsProxyHeader {
+            guard await takeProxyHeader() else {
+                stream.close()
+                return nil
+            }
+            awaitsProxyHeader = false
+        }
         while true {
             let head: RequestHead
             switch await nextHead() {
@@ -65,6 +79,24 @@ final class Connection {
         return nil
     }
 
+    /// Has the connection's facts from a proxy that says whose it is.
+    func apply(_ header: ProxyHeader) {
+        let options = server.options
+        let peer: String
+        let port: UInt16?
+        switch header.origin {
+        case .sender: return
+        case .unix: (peer, port) = (Downstream.unixPeer, nil)
+        case .client(let source, let destination):
+            (peer, port) = (source.address.description, destination.port)
+        }
+        downstream = Downstream(
+            peer: peer, port: port, isSecure: options.isSecure || header.isSecure,
+            isTrusted: options.trustedPeers.contains(peer: peer))
+        parser = RequestParser(
+            limits: options.limits, takesHTTPS: downstream.isSecure || downstream.isTrusted)
+    }
+
     /// Ends a connection that waits for its next request.
     func closeIfIdle() {
         if isIdle { stream.close() }
@@ -85,7 +117,7 @@ final class Connection {
 
     private func nextHead() async -> Next {
         let options = server.options
-        var deadline = server.reactor.now + (isFirst ? options.requestHead : options.keepAlive)
+        var deadline = isFirst ? firstDeadline : server.reactor.now + options.keepAlive
         isIdle = input.isEmpty
         while true {
             let wasIdle = parser.isIdle

@@ -32,20 +32,32 @@ package import Transport
 
     /// Accepts connections from now on.
     ///
-    /// - Parameter descriptor: taken from ``ListeningSockets``.
-    package func listen(_ descriptor: Int32, on loop: isolated EventLoop) {
+    /// - Parameters:
+    ///   - descriptor: Taken from ``ListeningSockets``.
+    ///   - takesProxyHeaders: Whether every connection begins with a PROXY header.
+    package func listen(
+        _ descriptor: Int32, takesProxyHeaders: Bool = false, on loop: isolated EventLoop
+    ) {
         let listener = Listener(descriptor, limit: places, on: reactor)
         listeners.append(listener)
         loop.start {
-            while let accepted = await listener.accept() { self.open(accepted, on: loop) }
+            while let accepted = await listener.accept() {
+                self.open(
+                    accepted, port: listener.port, takesProxyHeader: takesProxyHeaders, on: loop)
+            }
         }
     }
 
-    private func open(_ accepted: Listener.Accepted, on loop: isolated EventLoop) {
+    private func open(
+        _ accepted: Listener.Accepted, port: UInt16?, takesProxyHeader: Bool,
+        on loop: isolated EventLoop
+    ) {
         guard let stream = ByteStream(adopting: accepted.descriptor, on: reactor) else {
             return places.release()
         }
-        let connection = Connection(stream, server: self, peer: accepted.peer)
+        let connection = Connection(
+            stream, server: self, peer: accepted.peer, port: port,
+            takesProxyHeader: takesProxyHeader)
         connections[ObjectIdentifier(connection)] = connection
         wait(for: connection, until: connection.firstDeadline, on: loop)
     }
@@ -53,8 +65,11 @@ package import Transport
     /// A connection has a task only while it has something to do.
     private func wait(for connection: Connection, until deadline: Instant, on loop: EventLoop) {
         connection.stream.watch.whenReadable(until: deadline) { wake in
-            if case .ready = wake { return self.serve(connection, on: loop) }
-            connection.cut()
+            switch wake {
+            case .ready: return self.serve(connection, on: loop)
+            case .timeout: connection.giveUpWaiting()
+            case .cancelled: connection.cut()
+            }
             self.closed(connection)
         }
     }

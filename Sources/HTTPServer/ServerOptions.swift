@@ -15,12 +15,15 @@ package struct ServerOptions {
     package var writeIdle: Duration = .seconds(30)
     /// Whether connections are TLS.
     package var isSecure = false
-    /// Whether a peer, given by its address, may speak for others in `X-Forwarded-*`.
-    package var isTrusted: (String) -> Bool = { _ in false }
+    /// Who may speak for others in `X-Forwarded-*` and `Forwarded`.
+    package var trustedPeers = TrustedPeers()
     /// The answer to what never reaches the handler: a status, and a reason for people.
     package var refusal: (UInt16, String) -> (head: ResponseHead, body: [UInt8])
     /// Told of every refusal, for the log.
     package var onRefusal: (UInt16, String, Downstream) -> Void = { _, _, _ in }
+    /// Told of every connection that was closed because no PROXY header stood at its start, and
+    /// why; the peer is the socket's own.
+    package var onBadProxyHeader: (String, Downstream) -> Void = { _, _ in }
 
     /// Options with their defaults.
     package init(refusal: @escaping (UInt16, String) -> (head: ResponseHead, body: [UInt8])) {

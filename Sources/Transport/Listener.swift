@@ -18,21 +18,25 @@ package struct ListenError: Error, Sendable, CustomStringConvertible {
 package struct ListeningSockets: ~Copyable {
     /// Where clients connect; the port is the one that the kernel picked.
     package let address: SocketAddress
+    /// The file of a Unix socket, to be removed when it is listened on no more.
+    package let file: SocketFile?
     private var descriptors: [Int32]
 
     /// Binds and listens; connections queue in the kernel from now on.
     ///
-    /// - Parameter backlog: how many may queue per socket; the kernel caps it at `somaxconn`.
+    /// - Parameters:
+    ///   - mode: The permissions of a Unix socket's file; nil for what the umask leaves.
+    ///   - backlog: How many may queue per socket; the kernel caps it at `somaxconn`.
     package init(
-        _ address: SocketAddress, count: Int, backlog: Int32 = 4096
+        _ address: SocketAddress, count: Int, mode: UInt32? = nil, backlog: Int32 = 4096
     ) throws(ListenError) {
-        let first = try Self.listen(address, backlog)
+        let first = try Self.listen(address, mode, backlog)
         var all = [first]
         let actual = SocketAddress.local(of: first) ?? address
         for _ in 1..<max(count, 1) {
             do throws(ListenError) {
                 if case .ip = address {
-                    all.append(try Self.listen(actual, backlog))
+                    all.append(try Self.listen(actual, nil, backlog))
                 } else {
                     all.append(fcntl(first, F_DUPFD_CLOEXEC, 0))
                 }
@@ -42,7 +46,14 @@ package struct ListeningSockets: ~Copyable {
             }
         }
         descriptors = all
-        if case .ip = address { self.address = actual } else { self.address = address }
+        switch address {
+        case .ip:
+            self.address = actual
+            file = nil
+        case .unix(let path):
+            self.address = address
+            file = SocketFile(path)
+        }
     }
 
     /// Gives one loop's socket away.
@@ -51,7 +62,7 @@ package struct ListeningSockets: ~Copyable {
     deinit { for descriptor in descriptors { close(descriptor) } }
 
     private static func listen(
-        _ address: SocketAddress, _ backlog: Int32
+        _ address: SocketAddress, _ mode: UInt32?, _ backlog: Int32
     ) throws(ListenError) -> Int32 {
         if case .unix(let path) = address { try removeStale(path, address) }
         let bound = unsafe address.withBinary { family, binary, length in
@@ -66,10 +77,13 @@ package struct ListeningSockets: ~Copyable {
                     (Int32(IPPROTO_TCP), TCP_NODELAY),
                 ] { _ = unsafe setsockopt(descriptor, level, option, &on, size) }
             }
+            // What the file may allow at most is known before it is there.
+            if family == AF_UNIX, let mode { fchmod(descriptor, mode) }
             if family == AF_INET6 {
                 _ = unsafe setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &on, size)
             }
-            if unsafe bind(descriptor, binary, length) == 0, Glibc.listen(descriptor, backlog) == 0
+            if unsafe bind(descriptor, binary, length) == 0, setMode(mode, address),
+                Glibc.listen(descriptor, backlog) == 0
             {
                 return descriptor
             }
@@ -84,6 +98,12 @@ package struct ListeningSockets: ~Copyable {
         }
         guard bound >= 0 else { throw ListenError(address: address, reason: reason(errno)) }
         return bound
+    }
+
+    /// Gives the file of a Unix socket what its umask took away.
+    private static func setMode(_ mode: UInt32?, _ address: SocketAddress) -> Bool {
+        guard let mode, case .unix(let path) = address else { return true }
+        return unsafe chmod(path, mode) == 0
     }
 
     /// Removes the socket that a dead process left behind; one that answers is left alone.
@@ -147,10 +167,17 @@ package final class ConnectionLimit: Sendable {
     private var waiting: UnsafeContinuation<Void, Never>?
     private var pause: LoopTimer?
     private var isClosed = false
+    /// The port that clients connect to; nil for a Unix socket.
+    package let port: UInt16?
 
     /// Takes over a socket from ``ListeningSockets``.
     package init(_ descriptor: Int32, limit: ConnectionLimit, on reactor: Reactor) {
         self.descriptor = descriptor
+        if case .ip(_, let port) = SocketAddress.local(of: descriptor) {
+            self.port = port
+        } else {
+            port = nil
+        }
         self.limit = limit
         self.reactor = reactor
         pause = reactor.timer { [weak self] in self?.resume() }

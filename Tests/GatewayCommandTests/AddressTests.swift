@@ -1,3 +1,4 @@
+import HTTP
 import Testing
 
 @testable import GatewayCommand
@@ -59,16 +60,39 @@ import Testing
         ("2001:db8::/33", "2001:db8:8000::", false),
     ])
     func `a block holds its addresses`(block: String, address: String, expected: Bool) throws {
-        let bytes = try #require(IPAddress(address)).bytes
-        #expect(try AddressBlock(block).contains(bytes) == expected)
+        guard case .block(let addresses, let text) = try TrustedProxy(block) else {
+            Issue.record("no block")
+            return
+        }
+        #expect(addresses.contains(try #require(IPAddress(address))) == expected)
+        #expect(text == block)
     }
 
     @Test(arguments: [
         "", "x", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.1/31", "1.2.3.4/8/8", "::1/127",
-        "::/129",
+        "::/129", "unix:", "Unix", "::ffff:10.0.0.1",
     ])
     func `what is no block is refused`(text: String) {
-        #expect(throws: Invalid.self) { try AddressBlock(text) }
+        #expect(throws: Invalid.self) { try TrustedProxy(text) }
+    }
+
+    @Test func `peers on Unix sockets have a word`() throws {
+        #expect(try TrustedProxy("unix") == .unix)
+        #expect(TrustedPeers(unixSockets: true).contains(peer: "unix"))
+        let block = AddressBlock(try #require(IPAddress("0.0.0.0")), prefixLength: 0)
+        #expect(!TrustedPeers([block]).contains(peer: "unix"))
+        #expect(TrustedPeers([block]).contains(peer: "::ffff:10.0.0.1"))
+    }
+
+    @Test(arguments: [("0660", 0o660), ("660", 0o660), ("0777", 0o777), ("000", 0)])
+    func `permissions are octal`(text: String, bits: UInt32) throws {
+        let mode = try FileMode(text)
+        #expect(mode.bits == bits && mode.text.hasSuffix(text) && mode.text.utf8.count == 4)
+    }
+
+    @Test(arguments: ["", "66", "0o660", "888", "1777", "07777", "rw-rw----", "-66"])
+    func `what are no permissions is refused`(text: String) {
+        #expect(throws: Invalid.self) { try FileMode(text) }
     }
 }
 

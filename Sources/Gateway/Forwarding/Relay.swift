@@ -64,10 +64,13 @@ final class Relay {
             return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
         }
         let forwarding = RequestForwarding(
-            upstream: upstream, keyHeader: call.keyHeader, forwardedKey: call.forwardedKey)
+            upstream: upstream, route: route, keyHeader: call.keyHeader,
+            forwardedKey: call.forwardedKey)
         var outgoing = UpstreamRequest(
             method: head.method, target: route.target(of: head, path: call.path),
-            fields: forwarding.fields(of: head, from: call.request.downstream), body: .none)
+            fields: forwarding.fields(
+                of: head, call.path, from: call.request.downstream, call.account.edge),
+            body: .none)
         var first: ArraySlice<UInt8> = []
         do {
             if let body = try bodyAtOnce(call) {
@@ -208,6 +211,7 @@ final class Relay {
             }
         }
         for line in call.mark.indices { answer.fields.append(line: line, of: call.mark) }
+        call.account.dress(&answer.fields)
         call.account.begin(head.status, call.outcome)
         if case .length = head.framing, let body = try exchange.wholeBody() {
             call.account.bytesOut += body.count
@@ -258,7 +262,7 @@ extension Relay {
     private func switchProtocols(
         as head: ResponseHead, _ exchange: any UpstreamExchange, _ upload: Upload?, _ call: Call
     ) async throws {
-        guard let answer = call.options.answer(switching: head) else {
+        guard var answer = call.options.answer(switching: head) else {
             throw UpstreamError(
                 .malformed, effect: .possible,
                 detail: "101 with a protocol that was not offered to the upstream")
@@ -274,6 +278,7 @@ extension Relay {
         guard let far = exchange.tunnel() else {
             throw UpstreamError(.cutShort, effect: .possible, detail: "closed after a 101")
         }
+        call.account.dress(&answer.fields)
         let near: any TunnelEnd
         do {
             near = try await call.writer.upgrade(answer)
@@ -372,6 +377,9 @@ extension ResponseWriter {
         problem: Problem, _ head: ResponseHead, as outcome: RequestOutcome,
         _ account: RequestAccount
     ) async throws(DownstreamError) {
+        var (problem, head) = (problem, head)
+        problem.requestID = account.edge.requestID
+        account.dress(&head.fields, isProblem: true)
         let body = problem.body
         account.begin(problem.status, outcome)
         account.bytesOut = body.count

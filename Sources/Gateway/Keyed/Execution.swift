@@ -64,11 +64,12 @@ final class Execution: ClaimedWork {
     private func forward() async -> Received {
         let head = call.request.head
         let forwarding = RequestForwarding(
-            upstream: handler.upstream, keyHeader: handler.rules.header,
+            upstream: handler.upstream, route: handler.route, keyHeader: handler.rules.header,
             forwardedKey: handler.forwardedKey(call))
         var outgoing = UpstreamRequest(
             method: head.method, target: handler.route.target(of: head, path: call.path),
-            fields: forwarding.fields(of: head, from: call.request.downstream),
+            fields: forwarding.fields(
+                of: head, call.path, from: call.request.downstream, call.account.edge),
             body: head.framing == .none ? .none : call.body.outgoing)
         if handler.rules.hasBackendStages { outgoing.tellStages(of: claim) }
         // A process that slept through its lease must not do what another one may have done since.

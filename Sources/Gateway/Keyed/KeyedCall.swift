@@ -26,6 +26,7 @@ final class KeyedCall {
         self.body = body
         self.writer = writer
         self.account = account
+        account.isKeyed = true
     }
 
     /// The request as its stages need it, where there are some.
@@ -73,18 +74,7 @@ extension KeyedCall {
         lines.reserveCapacity(section.count + key.fieldValue.count + 160)
         lines += section
         appendLines(status, expires: expires, isReplay: isReplay, to: &lines)
-        var fields = Fields(fieldSection: lines)
-        exposeLines(of: &fields)
-        return fields
-    }
-
-    /// Lets scripts of other origins read the lines, where the answer lets them read anything.
-    private func exposeLines(of fields: inout Fields) {
-        if fields.contains(.accessControlAllowOrigin)
-            || fields.contains(.accessControlExposeHeaders)
-        {
-            fields.append(.accessControlExposeHeaders, Self.exposed)
-        }
+        return Fields(fieldSection: lines)
     }
 
     private static let keyName = Array("Idempotency-Key: ".utf8)
@@ -92,8 +82,6 @@ extension KeyedCall {
     private static let expiresName = Array("\r\nIdempotency-Expires: ".utf8)
     private static let replayedLine = Array("\r\nIdempotent-Replayed: true".utf8)
     private static let lineEnd = Array("\r\n".utf8)
-    private static let exposed = Array(
-        "Idempotency-Key, Idempotency-Status, Idempotency-Expires, Idempotent-Replayed".utf8)
 }
 
 extension KeyedCall {
@@ -117,6 +105,7 @@ extension KeyedCall {
     ) async throws(DownstreamError) {
         account.begin(head.status, outcome)
         var head = head
+        account.dress(&head.fields)
         let hasNoBody = head.status == 304 || request.head.method == .head
         if body.isEmpty, hasNoBody, head.status == 304 || head.fields.contains(.contentLength) {
             head.framing = .none

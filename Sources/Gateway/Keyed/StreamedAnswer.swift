@@ -97,6 +97,7 @@ import Idempotency
         answer.head.fields.appendFieldSection(to: &lines)
         var head = answer.head
         head.fields = call.fields(lines, answer.status)
+        account.dress(&head.fields)
         account.begin(head.status, RequestOutcome(answer.status))
         let (writer, begun) = (call.writer, head)
         await send { () async throws(DownstreamError) in try await writer.begin(begun) }
@@ -146,6 +147,7 @@ import Idempotency
             }
         }
         account.begin(head.status, outcome)
+        account.dress(&head.fields)
         let (writer, begun) = (call.writer, head)
         await send { () async throws(DownstreamError) in try await writer.begin(begun) }
         await write(body[...])

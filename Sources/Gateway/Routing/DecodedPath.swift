@@ -9,6 +9,9 @@ package struct DecodedPath {
     private var bytes: ArraySlice<UInt8>
     /// Where each segment lies in `bytes`.
     private var segments: [Range<Int>] = []
+    /// The path as it was received, and where each segment lies in it; nothing where `bytes` is it.
+    private var received: ArraySlice<UInt8> = []
+    private var receivedSegments: [Range<Int>] = []
 
     /// Nil for a malformed percent sequence or an encoded NUL. `*`, the target of `OPTIONS`, has no
     /// segments.
@@ -34,6 +37,11 @@ package struct DecodedPath {
     /// A segment, decoded.
     package subscript(index: Int) -> ArraySlice<UInt8> { bytes[segments[index]] }
 
+    /// A segment as it was received.
+    func received(_ index: Int) -> ArraySlice<UInt8> {
+        receivedSegments.isEmpty ? self[index] : received[receivedSegments[index]]
+    }
+
     /// Whether every percent sequence of a path can be decoded.
     package static func isWellFormed(_ path: ArraySlice<UInt8>) -> Bool {
         guard path.contains(UInt8(ascii: "%")) else { return true }
@@ -43,30 +51,38 @@ package struct DecodedPath {
     private mutating func decode(_ path: ArraySlice<UInt8>) -> Bool {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(path.count)
-        var ranges: [Range<Int>] = []
+        var ranges: [(decoded: Range<Int>, received: Range<Int>)] = []
         for piece in path.dropFirst().split(
             separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         {
             guard let segment = percentDecoded(piece), !segment.contains(0) else { return false }
-            ranges.append(decoded.count..<decoded.count + segment.count)
+            ranges.append((decoded.count..<decoded.count + segment.count, piece.indices))
             decoded += segment
         }
         bytes = decoded[...]
+        received = path
         for (index, range) in ranges.enumerated() {
-            append(range, isLast: index == ranges.count - 1)
+            append(range.decoded, as: range.received, isLast: index == ranges.count - 1)
         }
         return true
     }
 
-    private mutating func append(_ range: Range<Int>, isLast: Bool) {
+    private mutating func append(
+        _ range: Range<Int>, as received: Range<Int>? = nil, isLast: Bool
+    ) {
         switch dots(in: range) {
         case 1: break
-        case 2: _ = segments.popLast()
+        case 2:
+            _ = segments.popLast()
+            _ = receivedSegments.popLast()
         default:
             segments.append(range)
+            if let received { receivedSegments.append(received) }
             return
         }
-        if isLast { segments.append(range.upperBound..<range.upperBound) }
+        guard isLast else { return }
+        segments.append(range.upperBound..<range.upperBound)
+        if let received { receivedSegments.append(received.upperBound..<received.upperBound) }
     }
 
     /// 1 for `.`, 2 for `..`, 0 for any other segment.

@@ -1,11 +1,13 @@
 /// What a route's path becomes upstream: `/v2/orders/{id}`, `/internal/**`.
 ///
-/// `{name}` is filled in with the capture, percent-encoded anew; `**` at the end with what the
-/// route's own `**` stood for. The query is kept.
+/// `{name}` is filled in with the capture, `**` at the end with what the route's own `**` stood for,
+/// both with their bytes as they were received, percent-encoding and empty segments included; dot
+/// segments are resolved before. Where nothing is left, the path is `/`. The query is kept.
 package struct PathRewrite: Sendable {
     private enum Piece: Sendable {
         case text([UInt8])
-        case capture(Int)
+        /// The segment at this position of the path.
+        case segment(Int)
     }
 
     /// The template as it was written.
@@ -33,10 +35,12 @@ package struct PathRewrite: Sendable {
                 pieces.append(.text(encoded))
             case .capture(let position):
                 let name = template.captureNames[position]
-                guard let source = pattern.captureNames.firstIndex(of: name) else {
+                guard let capture = pattern.captureNames.firstIndex(of: name),
+                    let source = pattern.segments.firstIndex(of: .capture(capture))
+                else {
                     throw PatternError(reason: "{\(name)} is not in the route's path")
                 }
-                pieces.append(.capture(source))
+                pieces.append(.segment(source))
             case .any: break
             }
         }
@@ -49,20 +53,19 @@ package struct PathRewrite: Sendable {
     func target(
         for path: DecodedPath, of pattern: PathPattern, query: ArraySlice<UInt8>?
     ) -> ArraySlice<UInt8> {
-        let captures = pattern.captures(of: path)
         var target: [UInt8] = []
         for piece in pieces {
             switch piece {
             case .text(let bytes): target += bytes
-            case .capture(let index):
+            case .segment(let index):
                 target.append(UInt8(ascii: "/"))
-                appendPercentEncoded(captures[index], to: &target)
+                target += path.received(index)
             }
         }
         if takesRest {
             for index in pattern.segments.count..<path.count {
                 target.append(UInt8(ascii: "/"))
-                appendPercentEncoded(path[index], to: &target)
+                target += path.received(index)
             }
         }
         if target.isEmpty { target.append(UInt8(ascii: "/")) }

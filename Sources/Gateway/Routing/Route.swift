@@ -19,12 +19,18 @@ package final class Route: Sendable {
     package let bodyLimit: Int?
     /// Nil makes the route a plain proxy.
     package let keys: KeyRules?
+    /// What becomes of the fields of requests that leave, and of answers; nil for nothing.
+    package let requestFields: FieldRules?
+    package let answerFields: FieldRules?
+    /// Who may read the gateway's own problems; nil for same-origin scripts alone.
+    package let crossOrigin: CrossOrigin?
 
     /// A route from its parts.
     package init(
         name: String, host: HostPattern? = nil, path: PathPattern, methods: MethodSet? = nil,
         upstream: Int = 0, rewrite: PathRewrite? = nil, bodyLimit: Int? = 10 << 20,
-        keys: KeyRules? = nil
+        keys: KeyRules? = nil, requestFields: FieldRules? = nil, answerFields: FieldRules? = nil,
+        crossOrigin: CrossOrigin? = nil
     ) {
         self.name = name
         self.host = host
@@ -34,6 +40,9 @@ package final class Route: Sendable {
         self.rewrite = rewrite
         self.bodyLimit = bodyLimit
         self.keys = keys
+        self.requestFields = requestFields
+        self.answerFields = answerFields
+        self.crossOrigin = crossOrigin
     }
 
     /// Whether requests with this method are given a key.
@@ -65,13 +74,16 @@ package struct Upstream: Sendable {
     let ownHost: [UInt8]
     /// What a request of the gateway's own is given.
     var probeHost: [UInt8] { replacedHost ?? ownHost }
+    /// In which form it is told who asks; nil for the one of all upstreams.
+    let forwardedForm: Edges.ForwardedForm?
 
     /// An upstream from its parts.
     package init(
         name: String, authority: String, host: HostField = .keep,
-        tunnelIdle: Duration? = .seconds(3600)
+        tunnelIdle: Duration? = .seconds(3600), forwardedForm: Edges.ForwardedForm? = nil
     ) {
         self.name = name
+        self.forwardedForm = forwardedForm
         self.authority = authority
         self.tunnelIdle = tunnelIdle
         ownHost = Array(authority.utf8)

@@ -6,13 +6,16 @@ package struct RoutingTable: Sendable {
     /// In the order in which they are tried.
     package let routes: [Route]
     package let upstreams: [Upstream]
+    /// What holds for all of them.
+    package let edges: Edges
     private let hasHosts: Bool
 
     /// A table. Traps when a route names an upstream that is not there.
-    package init(routes: [Route], upstreams: [Upstream]) {
+    package init(routes: [Route], upstreams: [Upstream], edges: Edges = .plain) {
         precondition(routes.allSatisfy { upstreams.indices.contains($0.upstream) })
         self.routes = routes
         self.upstreams = upstreams
+        self.edges = edges
         hasHosts = routes.contains { $0.host != nil }
     }
 
@@ -25,13 +28,19 @@ package struct RoutingTable: Sendable {
         case malformed
     }
 
-    /// The first route whose host, path and method are the request's.
+    /// The first route whose host, path and method are the request's. A CORS preflight also goes
+    /// where the request goes that it asks leave for.
     func match(_ head: borrowing RequestHead) -> Match {
         let path = head.path
         var decoded: DecodedPath?
         let host = hasHosts ? hostWithoutPort(head.fields[.host] ?? []) : []
+        let preflighted = head.preflightMethod
         for index in routes.indices {
-            if let methods = routes[index].methods, !methods.contains(head.method) { continue }
+            if let methods = routes[index].methods, !methods.contains(head.method),
+                !(preflighted.map(methods.contains) ?? false)
+            {
+                continue
+            }
             if let pattern = routes[index].host, !pattern.matches(host) { continue }
             if !routes[index].path.takesEverything {
                 if decoded == nil {

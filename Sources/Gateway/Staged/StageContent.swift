@@ -35,16 +35,18 @@ extension StageContent {
     /// Reads what ``encoded`` wrote; nil for anything else, also of a later version.
     init?(decoding bytes: ArraySlice<UInt8>) {
         var reader = ContentReader(rest: bytes)
-        guard reader.byte() == Self.layout, let flags = reader.byte(), flags & ~15 == 0,
+        guard reader.byte() == Self.layout, let flags = reader.byte(), flags & ~31 == 0,
             let method = reader.string(), let target = reader.string(), target.first != nil,
             let peer = reader.string().flatMap({ String(validating: $0, as: UTF8.self) }),
-            let section = reader.string(), let body = reader.string(), reader.rest.isEmpty,
+            let section = reader.string(), let body = reader.string(),
+            flags & Self.hasPort == 0 ? reader.rest.isEmpty : reader.rest.count == 2,
             let token = String(validating: method, as: UTF8.self), FieldName(token).isToken,
             flags & Self.hasBody != 0 || body.isEmpty
         else { return nil }
         let fields = Fields(fieldSection: Array(section))
         // A line that is none would be left out; nothing is, or these are not the bytes.
         var written: [UInt8] = []
+        let port = reader.rest.reduce(0) { $0 << 8 | UInt16($1) }
         fields.appendFieldSection(to: &written)
         guard written[...] == section else { return nil }
         self.init(
@@ -52,13 +54,15 @@ extension StageContent {
             version: flags & Self.isHTTP10 != 0 ? .http10 : .http11,
             fields: fields,
             downstream: Downstream(
-                peer: peer, isSecure: flags & Self.isSecure != 0,
+                peer: peer, port: flags & Self.hasPort != 0 ? port : nil,
+                isSecure: flags & Self.isSecure != 0,
                 isTrusted: flags & Self.isTrusted != 0),
             body: flags & Self.hasBody != 0 ? body : nil)
     }
 
-    /// The bytes that ``init(decoding:)`` reads: the layout's number, a byte of flags, and the
-    /// parts, each after its length as four bytes, the highest first. Nil when a part is too long.
+    /// The bytes that ``init(decoding:)`` reads: the layout's number, a byte of flags, the parts,
+    /// each after its length as four bytes, the highest first, and the port, if there is one, as two.
+    /// Nil when a part is too long.
     var encoded: [UInt8]? {
         var section: [UInt8] = []
         fields.appendFieldSection(to: &section)
@@ -71,6 +75,7 @@ extension StageContent {
         if downstream.isSecure { flags |= Self.isSecure }
         if downstream.isTrusted { flags |= Self.isTrusted }
         if body != nil { flags |= Self.hasBody }
+        if downstream.port != nil { flags |= Self.hasPort }
         var bytes = [Self.layout, flags]
         bytes.reserveCapacity(2 + parts.reduce(0) { $0 + 4 + $1.count })
         for part in parts {
@@ -78,6 +83,9 @@ extension StageContent {
                 bytes.append(UInt8(truncatingIfNeeded: part.count >> shift))
             }
             bytes += part
+        }
+        if let port = downstream.port {
+            bytes += [UInt8(port >> 8), UInt8(truncatingIfNeeded: port)]
         }
         return bytes
     }
@@ -87,6 +95,7 @@ extension StageContent {
     private static let isSecure: UInt8 = 2
     private static let isTrusted: UInt8 = 4
     private static let hasBody: UInt8 = 8
+    private static let hasPort: UInt8 = 16
 }
 
 /// Takes an encoded request apart.

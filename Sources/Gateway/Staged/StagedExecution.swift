@@ -14,6 +14,8 @@ final class StagedExecution: ClaimedWork {
     /// Whether the record is left to be gone on with later.
     private(set) var isSuspended = false
     private let content: StageContent?
+    /// What the request is called that it is done for; of work without a client, what this run is.
+    private let edge: RequestEdge
     private var exchange: (any UpstreamExchange)?
     private var pausing: Promise<Void>?
     private(set) var isCancelled = false
@@ -27,8 +29,13 @@ final class StagedExecution: ClaimedWork {
         _ claim: Claim, _ content: StageContent?, _ client: AttachedClient?, _ staged: StagedRoute
     ) {
         self.claim = claim
-        self.content = staged.content(of: claim.key, or: content)
+        let content = staged.content(of: claim.key, or: content)
+        self.content = content
         self.client = client
+        edge =
+            client?.downstream.account.edge
+            ?? content.map { staged.services.receive($0.head, from: $0.downstream) }
+            ?? RequestEdge(staged.services.edges)
         self.staged = staged
         client?.recoveryPoint = claim.key.resumptionPoint
     }
@@ -122,7 +129,7 @@ extension StagedExecution {
         var request: UpstreamRequest
         do throws(TemplateFailure) {
             request = try staged.request(
-                call, to: point, content, key, staged.values(of: claim.key, content, key))
+                call, to: point, content, key, staged.values(of: claim.key, content, key), edge)
         } catch {
             return .unsendable(error)
         }

@@ -102,16 +102,17 @@ extension StagedRoute {
     /// - Throws: ``TemplateFailure`` when something that belongs in there is missing.
     func request(
         _ call: StageCall, to point: String, _ content: StageContent, _ key: ClientKey,
-        _ values: TemplateValues
+        _ values: TemplateValues, _ edge: RequestEdge
     ) throws(TemplateFailure) -> UpstreamRequest {
         let target = try call.path.target(values)
         let forwarding = RequestForwarding(
-            upstream: upstreams[upstream(of: call)], keyHeader: rules.header,
+            upstream: upstreams[upstream(of: call)], route: route, keyHeader: rules.header,
             forwardedKey: rules.forwardedName.map { ($0, key.fieldValue(at: point)) })
         let keep = StageFields(
             hasContent: { if case .original = call.body { true } else { false } }(),
             isForClient: point == stages.last?.recoveryPoint)
-        var fields = keep.filtered(forwarding.fields(of: content.head, from: content.downstream))
+        var fields = keep.filtered(
+            forwarding.fields(of: content.head, nil, from: content.downstream, edge))
         var body = UpstreamRequest.Body.none
         switch call.body {
         case .none: if call.method.usuallyHasBody { body = .whole([]) }

@@ -3,7 +3,7 @@ import JSON
 
 extension Template {
     /// The most bytes that a request target or a field's value may become.
-    private static let longestLine = 64 << 10
+    static let longestLine = 64 << 10
 
     /// The text as a request target: each value percent-encoded, all but the unreserved characters.
     ///

@@ -21,6 +21,12 @@ package struct Template: Sendable {
         case status(stage: String)
         /// A value in the JSON body of an earlier stage's answer.
         case answer(stage: String, JSONPointer)
+        /// Where the request comes from, and the peer that brought it.
+        case client, peer
+        /// The request's `Host`, and the scheme that its client speaks.
+        case host, scheme
+        /// What the request is called.
+        case requestID, traceID
     }
 
     /// Which words a template may have, beside the key, captures and fields.
@@ -29,6 +35,8 @@ package struct Template: Sendable {
         case ofProbe
         /// All, and of answers those of the stages with these names.
         case ofStage(after: [String])
+        /// Captures and fields, and what is known of the connection; no key.
+        case ofFieldRule
     }
 
     enum Piece: Sendable {
@@ -108,7 +116,11 @@ private struct Vocabulary {
     let pattern: PathPattern
 
     func word(_ name: Substring) throws(PatternError) -> Template.Word {
-        if name == "key" { return .key }
+        if case .ofFieldRule = words {
+            if let word = Self.ofRequest[String(name)] { return word }
+        } else if name == "key" {
+            return .key
+        }
         if let capture = name.suffix(after: "params.") { return try self.capture(capture) }
         if let field = name.suffix(after: "field.") {
             let field = FieldName(String(field))
@@ -168,8 +180,18 @@ private struct Vocabulary {
         return pointer
     }
 
+    /// The words of field rules that have one form.
+    private static let ofRequest: [String: Template.Word] = [
+        "client": .client, "peer": .peer, "host": .host, "scheme": .scheme,
+        "request_id": .requestID, "trace_id": .traceID,
+    ]
+
     private func unknown(_ name: Substring) -> PatternError {
         switch words {
+        case .ofFieldRule:
+            PatternError(
+                reason: "{\(name)} is none of {client}, {peer}, {host}, {scheme}, {request_id}, "
+                    + "{trace_id}, {params.NAME} and {field.NAME}")
         case .ofProbe:
             PatternError(reason: "{\(name)} is none of {key}, {params.NAME} and {field.NAME}")
         case .ofStage:

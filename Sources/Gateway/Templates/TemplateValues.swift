@@ -89,6 +89,8 @@ final class TemplateValues {
             let body = parsedAnswers[stage] ?? Self.document(answer.content(), "the answer's body")
             parsedAnswers[stage] = body
             return .json(try lookup(pointer, in: body, written))
+        case .client, .peer, .host, .scheme, .requestID, .traceID:
+            throw fail("only rules of fields have it")
         }
     }
 

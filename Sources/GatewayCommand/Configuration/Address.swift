@@ -1,4 +1,4 @@
-import Glibc
+import HTTP
 
 /// Where a listener listens: `host:port`, `[v6]:port` or `unix:PATH`.
 enum Address: Sendable, Hashable {
@@ -34,10 +34,10 @@ enum Address: Sendable, Hashable {
         case .unix: true
         case .tcp("localhost", _): true
         case .tcp(let host, _):
-            switch IPAddress(host)?.bytes {
-            case let bytes? where bytes.count == 4: bytes[0] == 127
-            case let bytes?: bytes == IPAddress("::1")?.bytes
-            case nil: false
+            if let address = IPAddress(host) {
+                address.isV4 ? address.bytes[0] == 127 : address == IPAddress("::1")
+            } else {
+                false
             }
         }
     }
@@ -68,7 +68,7 @@ private func splitPort(_ text: String) -> (host: String, port: UInt16?)? {
 private func unbracketed(_ host: String) -> String? {
     if host.hasPrefix("[") {
         let inner = String(host.dropFirst().dropLast())
-        guard host.hasSuffix("]"), IPAddress(inner)?.bytes.count == 16 else { return nil }
+        guard host.hasSuffix("]"), IPAddress(inner)?.isV4 == false else { return nil }
         return inner
     }
     let isNumeric = host.utf8.allSatisfy { $0 == UInt8(ascii: ".") || $0 &- 0x30 < 10 }
@@ -90,42 +90,28 @@ private func isHostName(_ text: String) -> Bool {
         }
 }
 
-/// An IPv4 or IPv6 address.
-struct IPAddress: Sendable, Hashable {
-    /// Four or sixteen, in network order.
-    let bytes: [UInt8]
+/// Whom `trusted_proxies` names: `10.0.0.0/8`, `fd00::/8`, one address, or `unix` for all peers on
+/// Unix sockets.
+enum TrustedProxy: Sendable, Hashable {
+    case unix
+    case block(AddressBlock, text: String)
 
-    /// The address that a text writes; nil for anything else.
-    init?(_ text: String) {
-        guard !text.utf8.contains(0) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: 16)
-        if unsafe inet_pton(AF_INET, text, &bytes) == 1 {
-            self.bytes = Array(bytes[..<4])
-        } else if unsafe inet_pton(AF_INET6, text, &bytes) == 1 {
-            self.bytes = bytes
-        } else {
-            return nil
-        }
-    }
-}
-
-/// A block of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
-struct AddressBlock: Sendable, Hashable {
-    /// The block as it is configured.
-    let text: String
-    /// Four or sixteen bytes of its first address.
-    let bytes: [UInt8]
-    /// How many leading bits all addresses share.
-    let prefixLength: Int
-
-    /// The block that a text names.
+    /// The peers that a text names.
     init(_ text: String) throws(Invalid) {
-        let expected = "expected an address or a block such as \"10.0.0.0/8\" or \"fd00::/8\""
+        guard text != "unix" else {
+            self = .unix
+            return
+        }
+        let expected =
+            "expected an address, a block such as \"10.0.0.0/8\" or \"fd00::/8\", or \"unix\""
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let address = IPAddress(String(parts[0])) else {
             throw Invalid(expected)
         }
-        let width = address.bytes.count * 8
+        guard address.unmapped == address else {
+            throw Invalid("expected the address as IPv4, \"\(address.unmapped)\"")
+        }
+        let width = address.isV4 ? 32 : 128
         var length = width
         if parts.count == 2 {
             guard parts[1].utf8.allSatisfy({ $0 &- 0x30 < 10 }), let written = Int(parts[1]),
@@ -133,22 +119,39 @@ struct AddressBlock: Sendable, Hashable {
             else { throw Invalid("expected a prefix length from 0 to \(width) after \"/\"") }
             length = written
         }
-        self.text = text
-        bytes = address.bytes
-        prefixLength = length
+        let bytes = address.bytes
         guard (length..<width).allSatisfy({ bytes[$0 / 8] & 0x80 >> UInt8($0 % 8) == 0 }) else {
             throw Invalid("expected no bits set after the first \(length)")
         }
+        self = .block(AddressBlock(address, prefixLength: length), text: text)
     }
 
-    /// Whether the block holds an address of four or sixteen bytes.
-    func contains(_ address: [UInt8]) -> Bool {
-        guard address.count == bytes.count else { return false }
-        let whole = prefixLength / 8
-        guard address[..<whole] == bytes[..<whole] else { return false }
-        let rest = UInt8(prefixLength % 8)
-        guard rest > 0 else { return true }
-        return (address[whole] ^ bytes[whole]) >> (8 - rest) == 0
+    /// The peers as they are configured.
+    var text: String {
+        switch self {
+        case .unix: "unix"
+        case .block(_, let text): text
+        }
+    }
+}
+
+/// A Unix socket's permissions: `"0660"`.
+struct FileMode: Sendable, Hashable {
+    let bits: UInt32
+
+    /// The permissions that a text names: three octal digits, or four that begin with 0.
+    init(_ text: String) throws(Invalid) {
+        let digits = text.utf8.count == 4 && text.hasPrefix("0") ? text.dropFirst() : text[...]
+        guard digits.utf8.count == 3, digits.utf8.allSatisfy({ $0 &- 0x30 < 8 }),
+            let bits = UInt32(digits, radix: 8)
+        else { throw Invalid("expected permissions such as \"0660\"") }
+        self.bits = bits
+    }
+
+    /// The permissions as four octal digits.
+    var text: String {
+        let digits = String(bits, radix: 8)
+        return String(repeating: "0", count: 4 - digits.utf8.count) + digits
     }
 }
 

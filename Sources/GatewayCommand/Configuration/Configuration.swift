@@ -12,8 +12,13 @@ struct Configuration: Section {
     var log = Log()
     var limits = Limits()
     var timeouts = Timeouts()
-    /// Peers whose `Forwarded` and `X-Forwarded-*` are believed.
-    var trustedProxies: [AddressBlock] = []
+    /// Peers whose `Forwarded` or `X-Forwarded-*` are believed.
+    var trustedProxies: [TrustedProxy] = []
+    /// Which of the two is believed, and told to upstreams.
+    var forwarded = Forwarded.xForwarded
+    /// Nil gives requests no ids.
+    var requestID: RequestID? = RequestID()
+    var trace = Trace.pass
     /// In the order of the file.
     var upstreams: [Named<Upstream>] = []
     /// The first that matches takes a request.
@@ -29,7 +34,10 @@ struct Configuration: Section {
             Member("log", \.log, .object),
             Member("limits", \.limits, .object),
             Member("timeouts", \.timeouts, .object),
-            Member("trusted_proxies", \.trustedProxies, .list(.addressBlock)),
+            Member("trusted_proxies", \.trustedProxies, .list(.trustedProxy)),
+            Member("forwarded", \.forwarded, .word()),
+            Member("request_id", \.requestID, .orNull(.object)),
+            Member("trace", \.trace, .word()),
             .required("upstreams", \.upstreams, .named()),
             .required("routes", \.routes, .list(.object, count: 1...10_000, onOneLine: false)),
         ]
@@ -39,6 +47,7 @@ struct Configuration: Section {
         checkAddresses(cursor, &reading)
         checkUpstreams(cursor, &reading)
         checkBackendStages(cursor, &reading)
+        checkRequestID(cursor, &reading)
         nameRoutes(cursor, &reading)
     }
 

@@ -219,12 +219,21 @@ extension Notation<Address> {
     }
 }
 
-extension Notation<AddressBlock> {
-    /// An address or a block of them.
-    static var addressBlock: Notation {
+extension Notation<TrustedProxy> {
+    /// An address, a block of them, or the word for Unix sockets.
+    static var trustedProxy: Notation {
         .text(
-            "an address or a block such as \"10.0.0.0/8\"",
-            parse: { text throws(Invalid) in try AddressBlock(text) }, print: \.text)
+            "an address, a block such as \"10.0.0.0/8\", or \"unix\"",
+            parse: { text throws(Invalid) in try TrustedProxy(text) }, print: \.text)
+    }
+}
+
+extension Notation<FileMode> {
+    /// A Unix socket's permissions.
+    static var fileMode: Notation {
+        .text(
+            "permissions such as \"0660\"",
+            parse: { text throws(Invalid) in try FileMode(text) }, print: \.text)
     }
 }
 

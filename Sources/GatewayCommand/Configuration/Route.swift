@@ -15,6 +15,10 @@ extension Configuration {
         var upstream = ""
         /// What the path becomes; nil to forward it as it was received.
         var rewrite: String?
+        var requestFields = FieldRules()
+        var responseFields = FieldRules()
+        /// Who may read the gateway's own problems from other origins; nil for nobody.
+        var cors: CORS?
         var limits = Limits()
         /// Nil makes a plain, streaming reverse proxy.
         var idempotency: Idempotency?
@@ -37,6 +41,9 @@ extension Configuration {
                 Member("methods", \.methods, .orNull(.list(.method, count: 1...100))),
                 .required("upstream", \.upstream, .plain("the name of an upstream")),
                 Member("rewrite", \.rewrite, .orNull(.path)),
+                Member("request_fields", \.requestFields, .object),
+                Member("response_fields", \.responseFields, .object),
+                Member("cors", \.cors, .orNull(.object)),
                 Member("limits", \.limits, .object),
                 Member("idempotency", \.idempotency, .orNull(.object)),
             ]
@@ -45,6 +52,7 @@ extension Configuration {
         mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
             checkProbe(cursor, &reading)
             checkStages(cursor, &reading)
+            checkFieldRules(cursor, &reading)
             guard let rewrite, !path.isEmpty, let place = cursor.member("rewrite") else { return }
             do {
                 try PathShape.check(rewrite: rewrite, of: path)

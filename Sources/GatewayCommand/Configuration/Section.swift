@@ -131,14 +131,10 @@ struct Member<Owner> {
 /// A value that switches something off.
 enum Inert: String {
     case null
-    case off = "false"
-    case none = "\"none\""
 
     func matches(_ value: JSONValue) -> Bool {
         switch self {
         case .null: value.isNull
-        case .off: value.bool == false
-        case .none: value.string == "none"
         }
     }
 }

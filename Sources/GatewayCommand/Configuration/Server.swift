@@ -2,13 +2,25 @@ extension Configuration {
     /// An address at which clients are served.
     struct Listener: Section {
         var address = Address.tcp(host: "127.0.0.1", port: 8080)
+        /// Who may connect to a Unix socket; nil for what the process's umask leaves.
+        var mode: FileMode?
+        /// Whether every connection begins with a PROXY header.
+        var proxyProtocol = false
 
         static var members: [Member<Listener>] {
             [
                 Member("address", \.address, .address),
+                Member("mode", \.mode, .orNull(.fileMode)),
                 .unsupported("tls", except: .null),
-                .unsupported("proxy_protocol", except: .off),
+                Member("proxy_protocol", \.proxyProtocol, .flag),
             ]
+        }
+
+        mutating func complete(_ cursor: Cursor, _ reading: inout Reading) {
+            guard let place = cursor.given("mode"), case .tcp = address,
+                !reading.isFlawed(cursor.missing("address").path)
+            else { return }
+            reading.tell("has no effect unless the address is \"unix:PATH\"", at: place)
         }
     }
 

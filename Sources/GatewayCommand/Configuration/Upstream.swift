@@ -15,6 +15,10 @@ extension Configuration {
         var timeouts = Timeouts()
         var keepAlive = KeepAlive()
         var tls = TLS()
+        /// How it is told who asks; nil for as all are.
+        var forwarded: Forwarded?
+        /// Requests at one time, over all threads; nil for no limit.
+        var maxInFlight: Int?
 
         static var members: [Member<Upstream>] {
             [
@@ -23,7 +27,8 @@ extension Configuration {
                 Member("timeouts", \.timeouts, .object),
                 Member("keep_alive", \.keepAlive, .object),
                 Member("tls", \.tls, .object),
-                .unsupported("max_in_flight", except: .none),
+                Member("forwarded", \.forwarded, .orNull(.word())),
+                Member("max_in_flight", \.maxInFlight, .or("none", .count(1...1_000_000))),
             ]
         }
 

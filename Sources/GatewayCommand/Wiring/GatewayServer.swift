@@ -1,4 +1,5 @@
 import Admin
+import CurlUpstream
 import Gateway
 import Glibc
 import Idempotency
@@ -22,6 +23,8 @@ final class GatewayServer: Sendable {
     private let journal: FileJournal?
     private let loops: [EventLoop]
     private let isDraining = Atomic<Bool>(false)
+    /// The files of the Unix sockets that are listened on.
+    private let socketFiles = Mutex<[SocketFile]>([])
 
     /// Opens the store and starts the loops' threads; nothing listens yet. It blocks.
     init(_ configuration: Configuration) throws(StartError) {
@@ -52,6 +55,7 @@ final class GatewayServer: Sendable {
             places: ConnectionLimit(configuration.limits.connections),
             detached: DetachedTransfers(limit: configuration.limits.detached, metrics),
             spool: spool,
+            inFlight: configuration.upstreams.map { $0.value.maxInFlight.map(InFlightLimit.init) },
             backup: { [store] path in
                 do throws(StoreError) {
                     try await store.backup(to: path)
@@ -77,10 +81,14 @@ final class GatewayServer: Sendable {
         }
         for listener in shared.configuration.listeners {
             var sockets = try ListeningSockets(
-                listener.address.socketAddress, count: loops.count)
+                listener.address.socketAddress, count: loops.count, mode: listener.mode?.bits)
+            note(sockets.file)
+            let takesProxyHeaders = listener.proxyProtocol
             for loop in loops {
                 let descriptor = sockets.take()
-                await loop.run { loop in loop.graph?.listen(descriptor, on: loop) }
+                await loop.run { loop in
+                    loop.graph?.listen(descriptor, takesProxyHeaders: takesProxyHeaders, on: loop)
+                }
             }
             let address = sockets.address.description
             shared.log.write(.info, "listening") { $0.member("address", address) }
@@ -92,6 +100,7 @@ final class GatewayServer: Sendable {
     private func startAdmin() async throws {
         guard let admin = shared.configuration.admin else { return }
         var sockets = try ListeningSockets(admin.address.socketAddress, count: 1)
+        note(sockets.file)
         let descriptor = sockets.take()
         await loops[0].run { loop in
             loop.graph?.listenForAdmin(
@@ -99,6 +108,10 @@ final class GatewayServer: Sendable {
         }
         let address = sockets.address.description
         shared.log.write(.info, "admin listening") { $0.member("address", address) }
+    }
+
+    private func note(_ file: SocketFile?) {
+        if let file { socketFiles.withLock { $0.append(file) } }
     }
 
     /// Says what an operator should have decided knowingly.
@@ -148,6 +161,7 @@ final class GatewayServer: Sendable {
         isDraining.store(true, ordering: .relaxed)
         let limit = shared.configuration.timeouts.drain
         shared.log.write(.info, "draining")
+        for file in socketFiles.withLock({ $0 }) { file.remove() }
         let cuts = await withTaskGroup(of: DrainCuts.self) { group in
             for loop in loops {
                 group.addTask {

@@ -21,6 +21,8 @@ struct Shared: Sendable {
     let probes = ProbeLedger()
     let detached: DetachedTransfers
     let spool: SpoolSpace
+    /// How many requests each upstream may have at one time; nil for any number.
+    let inFlight: [InFlightLimit?]
     /// Copies the store to a new file; why it failed, if it did.
     let backup: @Sendable (_ path: String) async -> StoreError?
 }
@@ -55,8 +57,8 @@ final class LoopGraph {
         let multi = CurlMulti(on: loop.reactor)
         self.multi = multi
         let loops = shared.configuration.loopCount
-        clients = shared.configuration.upstreams.map { upstream in
-            CurlClient(upstream.value.options(loops: loops), on: multi)
+        clients = zip(shared.configuration.upstreams, shared.inFlight).map { upstream, inFlight in
+            CurlClient(upstream.value.options(loops: loops, inFlight), on: multi)
         }
         handler = GatewayHandler(
             table: shared.table, clients: clients, keys: shared.keys,
@@ -77,13 +79,23 @@ final class LoopGraph {
                 line.member("reason", reason)
             }
         }
+        options.onBadProxyHeader = { reason, downstream in
+            metrics.countBadProxyHeader()
+            log.access { line in
+                line.member("peer", downstream.peer)
+                line.member("outcome", "refused")
+                line.member("reason", reason)
+            }
+        }
         server = HTTPServer(
             handler: handler, options: options, places: shared.places, reactor: loop.reactor)
     }
 
     /// Serves clients on a listening socket.
-    func listen(_ descriptor: Int32, on loop: isolated EventLoop) {
-        server.listen(descriptor, on: loop)
+    ///
+    /// - Parameter takesProxyHeaders: Whether every connection begins with a PROXY header.
+    func listen(_ descriptor: Int32, takesProxyHeaders: Bool, on loop: isolated EventLoop) {
+        server.listen(descriptor, takesProxyHeaders: takesProxyHeaders, on: loop)
     }
 
     /// Serves operators on a listening socket.

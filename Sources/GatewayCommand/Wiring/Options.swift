@@ -24,8 +24,23 @@ extension Configuration {
                 Gateway.Upstream(
                     name: upstream.name, authority: upstream.value.url.authority,
                     host: upstream.value.hostField,
-                    tunnelIdle: upstream.value.timeouts.tunnelIdle)
-            })
+                    tunnelIdle: upstream.value.timeouts.tunnelIdle,
+                    forwardedForm: upstream.value.forwarded?.form)
+            }, edges: edges)
+    }
+
+    private var trustedPeers: TrustedPeers {
+        let blocks = trustedProxies.compactMap { proxy in
+            if case .block(let block, _) = proxy { block } else { nil }
+        }
+        return TrustedPeers(blocks, unixSockets: trustedProxies.contains(.unix))
+    }
+
+    private var edges: Edges {
+        Edges(
+            trusted: trustedPeers, form: forwarded.form,
+            requestIDs: requestID.map { .init($0.header, accepting: $0.acceptance) },
+            tracing: trace == .make ? .make : .pass)
     }
 
     private func route(_ route: Route) throws(StartError) -> Gateway.Route {
@@ -43,10 +58,17 @@ extension Configuration {
                 bodyLimit: [limits.body, route.limits.body].compactMap { $0 }.min(),
                 keys: try route.idempotency.map { keys in
                     var rules = try keys.rules(for: path, of: upstreams[upstream].value)
+                    // An id is of one request; each replay has its own.
+                    if let requestID { rules.replayWithout.append(requestID.header) }
                     rules.stages = try stages(of: keys, on: path, from: upstream)
                     // What nobody knows is a single stage's outcome, and that stage's policy counts.
                     if rules.stages != nil { rules.policy.unknown = .hold }
                     return rules
+                },
+                requestFields: try route.requestFields.rules(for: path),
+                answerFields: try route.responseFields.rules(for: path),
+                crossOrigin: route.cors.map {
+                    CrossOrigin(origins: $0.origins, credentials: $0.credentials)
                 })
         } catch {
             throw StartError("route \(name): \(error)")
@@ -62,11 +84,7 @@ extension Configuration {
         options.bodyIdle = timeouts.bodyIdle
         options.keepAlive = timeouts.keepAlive
         options.writeIdle = timeouts.writeIdle
-        let blocks = trustedProxies
-        options.isTrusted = { peer in
-            guard !blocks.isEmpty, let address = IPAddress(peer) else { return false }
-            return blocks.contains { $0.contains(address.bytes) }
-        }
+        options.trustedPeers = trustedPeers
         return options
     }
 
@@ -93,6 +111,44 @@ extension Configuration {
     var loopCount: Int { threads ?? processorCount() }
 }
 
+extension Configuration.Forwarded {
+    fileprivate var form: Edges.ForwardedForm {
+        switch self {
+        case .xForwarded: .xForwarded
+        case .rfc7239: .standard
+        case .both: .both
+        case .none: .none
+        }
+    }
+}
+
+extension Configuration.RequestID {
+    fileprivate var acceptance: Edges.RequestIDRules.Acceptance {
+        switch accept {
+        case .trusted: .trusted
+        case .all: .all
+        case .none: .none
+        }
+    }
+}
+
+extension Configuration.FieldRules {
+    /// The rules; nil where there is nothing to be done.
+    fileprivate func rules(for path: PathPattern) throws(PatternError) -> Gateway.FieldRules? {
+        func compiled(_ lines: [Line]) throws(PatternError) -> [Gateway.FieldRules.Line] {
+            var compiled: [Gateway.FieldRules.Line] = []
+            for line in lines {
+                let value = try Template(line.value, for: path, words: .ofFieldRule)
+                compiled.append(.init(line.name, value))
+            }
+            return compiled
+        }
+        guard !isEmpty else { return nil }
+        return Gateway.FieldRules(
+            remove: remove, set: try compiled(set), add: try compiled(add))
+    }
+}
+
 extension Configuration.Upstream {
     fileprivate var hostField: Gateway.Upstream.HostField {
         switch host {
@@ -103,7 +159,9 @@ extension Configuration.Upstream {
     }
 
     /// How one of `loops` event loops speaks to it.
-    func options(loops: Int) -> UpstreamOptions {
+    ///
+    /// - Parameter inFlight: Shared by all of them.
+    func options(loops: Int, _ inFlight: InFlightLimit?) -> UpstreamOptions {
         var options: UpstreamOptions
         switch url {
         case .tcp: options = UpstreamOptions(url: url.text)
@@ -120,6 +178,7 @@ extension Configuration.Upstream {
         options.verifies = tls.verify
         options.certificate = tls.certificate
         options.privateKey = tls.privateKey
+        options.inFlight = inFlight
         return options
     }
 }

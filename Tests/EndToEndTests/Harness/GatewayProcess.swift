@@ -88,7 +88,8 @@ final class GatewayProcess {
         let ports = try process.errors.first("its listeners") { line -> (UInt16, UInt16)? in
             guard let entry = try? JSONText(parsing: line) else { return nil }
             let number = entry["address"]?.string?.split(separator: ":").last.flatMap { UInt16($0) }
-            if entry["message"]?.string == "listening" { port = number }
+            // A Unix socket has none.
+            if entry["message"]?.string == "listening" { port = number ?? port }
             if entry["message"]?.string == "admin listening" { adminPort = number }
             guard let port, let adminPort else { return nil }
             return (port, adminPort)

@@ -6,8 +6,13 @@ final class RawClient {
     private let reader: WireReader
 
     /// Connects to a loopback port.
-    init(_ port: UInt16, receiveBuffer: Int32? = nil) throws {
-        socket = try Socket.connected(to: port, receiveBuffer: receiveBuffer)
+    convenience init(_ port: UInt16, receiveBuffer: Int32? = nil) throws {
+        try self.init(at: .v4(port), receiveBuffer: receiveBuffer)
+    }
+
+    /// Connects to a place.
+    init(at place: Socket.Place, receiveBuffer: Int32? = nil) throws {
+        socket = try Socket.connected(to: place, receiveBuffer: receiveBuffer)
         reader = WireReader(socket)
     }
 

@@ -25,8 +25,11 @@ final class ScriptedOrigin: Sendable {
     }
 
     /// Starts on a port, 0 for one that the kernel picks.
-    init(port: UInt16 = 0) throws {
-        (listener, self.port) = try Socket.listening(on: port)
+    convenience init(port: UInt16 = 0) throws { try self.init(at: .v4(port)) }
+
+    /// Starts somewhere.
+    init(at place: Socket.Place) throws {
+        (listener, port) = try Socket.listening(at: place)
         startThread { [listener, self] in
             while let connection = listener.accepted() { self.take(connection) }
         }

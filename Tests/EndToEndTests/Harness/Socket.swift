@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// A TCP socket on the loopback interface whose every operation has a deadline.
+/// A socket on this machine whose every operation has a deadline.
 final class Socket: Sendable {
     /// The peer reset the connection, or it was shut from another thread.
     struct Reset: Error {}
@@ -15,44 +15,87 @@ final class Socket: Sendable {
 
     deinit { close() }
 
-    /// Listens on a loopback port, 0 for one that the kernel picks.
-    static func listening(
-        on port: UInt16 = 0, backlog: Int32 = 1024
-    ) throws -> (socket: Socket, port: UInt16) {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | closeOnExec, 0)
-        guard descriptor >= 0 else { throw HarnessError("socket: \(errno)") }
-        let result = Socket(descriptor)
-        set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
-        var address = loopback(port)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int32 in
-                guard bind(descriptor, generic, length) == 0, listen(descriptor, backlog) == 0
-                else { return -1 }
-                return getsockname(descriptor, generic, &length)
-            }
-        }
-        guard status == 0 else { throw HarnessError("listen: \(errno)") }
-        return (result, UInt16(bigEndian: address.sin_port))
+    /// Where a socket is.
+    enum Place: Sendable {
+        /// A port of 127.0.0.1, and of ::1; 0 for one that the kernel picks.
+        case v4(UInt16)
+        case v6(UInt16)
+        case unix(String)
     }
 
-    /// Connects to a loopback port; throws ``Reset`` when it is refused.
+    /// Listens.
+    static func listening(
+        at place: Place, backlog: Int32 = 1024
+    ) throws -> (socket: Socket, port: UInt16) {
+        let result = try make(place)
+        let descriptor = result.current
+        set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        var port: UInt16 = 0
+        let status = withAddress(of: place) { address, length -> Int32 in
+            var length = length
+            guard bind(descriptor, address, length) == 0, listen(descriptor, backlog) == 0,
+                getsockname(descriptor, address, &length) == 0
+            else { return -1 }
+            // Both kinds of address have it in the same place.
+            port = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                UInt16(bigEndian: $0.pointee.sin_port)
+            }
+            return 0
+        }
+        guard status == 0 else { throw HarnessError("listen: \(errno)") }
+        return (result, port)
+    }
+
+    /// Connects; throws ``Reset`` when it is refused.
     ///
     /// - Parameter receiveBuffer: The size of the kernel's receive buffer, for stuck readers.
-    static func connected(to port: UInt16, receiveBuffer: Int32? = nil) throws -> Socket {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | closeOnExec, 0)
-        guard descriptor >= 0 else { throw HarnessError("socket: \(errno)") }
-        let result = Socket(descriptor)
-        set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    static func connected(to place: Place, receiveBuffer: Int32? = nil) throws -> Socket {
+        let result = try make(place)
+        let descriptor = result.current
+        if case .unix = place {} else { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
         if let receiveBuffer { set(descriptor, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
-        var address = loopback(port)
-        let status = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        guard withAddress(of: place, { connect(descriptor, $0, $1) }) == 0 else { throw Reset() }
+        return result
+    }
+
+    private static func make(_ place: Place) throws -> Socket {
+        let family =
+            switch place {
+            case .v4: AF_INET
+            case .v6: AF_INET6
+            case .unix: AF_UNIX
+            }
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | closeOnExec, 0)
+        guard descriptor >= 0 else { throw HarnessError("socket: \(errno)") }
+        return Socket(descriptor)
+    }
+
+    private static func withAddress(
+        of place: Place, _ body: (UnsafeMutablePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        func pass<Address>(_ address: inout Address) -> Int32 {
+            withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    body($0, socklen_t(MemoryLayout<Address>.size))
+                }
             }
         }
-        guard status == 0 else { throw Reset() }
-        return result
+        switch place {
+        case .v4(let port):
+            var address = loopback(port)
+            return pass(&address)
+        case .v6(let port):
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = port.bigEndian
+            address.sin6_addr = in6addr_loopback
+            return pass(&address)
+        case .unix(let path):
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+            return pass(&address)
+        }
     }
 
     /// Takes the next connection; nil once the socket was shut.

@@ -1,0 +1,55 @@
+import HTTP
+
+/// What a route's answers get right before they are sent, forwarded ones, replays and the gateway's
+/// own problems alike. Nothing of it is stored.
+struct AnswerDress {
+    var rules: FieldRules?
+    /// What the rules' words stand for, where there are rules.
+    var values: EdgeValues?
+    /// Who may read problems, and the origin that asks.
+    var crossOrigin: (rules: CrossOrigin, origin: ArraySlice<UInt8>)?
+
+    /// The dress of one request's answer.
+    init(_ route: Route, _ request: borrowing Request, _ path: DecodedPath?, _ edge: RequestEdge) {
+        rules = route.answerFields
+        if rules != nil {
+            values = EdgeValues(
+                request.head, path, route.path, from: request.downstream, edge)
+        }
+        if let rules = route.crossOrigin, let origin = request.head.fields[CrossOrigin.origin] {
+            crossOrigin = (rules, origin)
+        }
+    }
+}
+
+extension RequestAccount {
+    /// Gives a final answer's fields what they get at the edge: the route's rules, for a problem
+    /// the leave to be read, the request's id, and of all that the leave for scripts of other origins
+    /// to see it, where they may see anything.
+    func dress(_ fields: inout Fields, isProblem: Bool = false) {
+        if let dress {
+            if let rules = dress.rules, let values = dress.values {
+                rules.apply(to: &fields, values)
+            }
+            if isProblem, let (rules, origin) = dress.crossOrigin,
+                !fields.contains(.accessControlAllowOrigin)
+            {
+                rules.allow(origin, in: &fields)
+            }
+        }
+        let requestIDs = edge.requestID.isEmpty ? nil : edge.rules.requestIDs
+        if let requestIDs {
+            fields.removeAll(requestIDs.name)
+            fields.append(requestIDs.name, edge.requestID)
+        }
+        guard isKeyed || requestIDs != nil,
+            fields.contains(.accessControlAllowOrigin)
+                || fields.contains(.accessControlExposeHeaders)
+        else { return }
+        if isKeyed {
+            fields.append(.accessControlExposeHeaders, edge.rules.exposedOfKeyed)
+        } else if let requestIDs {
+            fields.append(.accessControlExposeHeaders, requestIDs.name.spelling)
+        }
+    }
+}
