@@ -5,13 +5,19 @@ import Transport
 final class Connection {
     let stream: ByteStream
     let server: HTTPServer
-    let downstream: Downstream
+    private(set) var downstream: Downstream
     /// Bytes that were received and not yet taken, from `inputStart` on. Empty between requests,
     /// so that a connection that idles holds no buffer.
     var input: [UInt8] = []
     var inputStart = 0
     private var parser: RequestParser
     private var isIdle = true
+    private let peer: String
+    /// Which of the server's options the next request is read by.
+    private var generation: Int
+    private var exchange: Exchange?
+    /// Whether the wait for the next request has the bound that the end of the server sets.
+    private var awaitsLastRequest = false
 
     /// What a client may still send after a refusal before the connection is cut: enough for it to
     /// read the answer, which a reset would throw away.
@@ -21,6 +27,8 @@ final class Connection {
     init(_ stream: ByteStream, server: HTTPServer, peer: String) {
         self.stream = stream
         self.server = server
+        self.peer = peer
+        generation = server.generation
         parser = RequestParser(limits: server.options.limits)
         downstream = Downstream(
             peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
@@ -33,32 +41,50 @@ final class Connection {
         while let head = await nextHead(isFirst: first) {
             first = false
             let exchange = Exchange(head, on: self)
+            self.exchange = exchange
             await exchange.run()
+            self.exchange = nil
             guard exchange.isPersistent, !stream.watch.hasFailed else {
                 if exchange.mayLinger { await linger() }
                 break
             }
-            if server.isDraining { break }
         }
         stream.close()
     }
 
-    /// Ends a connection that waits for its next request.
+    /// Ends a connection that waits for its next request, unless that is there or has a bound of
+    /// its own.
     func closeIfIdle() {
-        if isIdle { stream.close() }
+        if isIdle, !awaitsLastRequest, !stream.watch.isReadable { stream.close() }
     }
 
-    /// Ends the connection whatever it does.
-    func cut() { stream.close() }
+    /// Ends the connection whatever it does. A request without an answer gets one that says so.
+    func cut() {
+        exchange?.cut()
+        stream.close()
+    }
+
+    /// Takes over options that the server got since.
+    private func adoptOptions() {
+        guard generation != server.generation, parser.isIdle else { return }
+        generation = server.generation
+        parser = RequestParser(limits: server.options.limits)
+        downstream = Downstream(
+            peer: peer, isSecure: server.options.isSecure, isTrusted: server.options.isTrusted(peer)
+        )
+    }
 
     // MARK: Heads
 
     private func nextHead(isFirst: Bool) async -> RequestHead? {
         let options = server.options
         var deadline = server.reactor.now + (isFirst ? options.requestHead : options.keepAlive)
+        awaitsLastRequest = server.isDraining
+        if let last = server.lastRequestDeadline { deadline = min(deadline, last) }
         isIdle = input.isEmpty
         defer { isIdle = false }
         while true {
+            adoptOptions()
             let wasIdle = parser.isIdle
             do throws(RequestError) {
                 switch try parseInput() {
@@ -72,7 +98,9 @@ final class Connection {
             }
             if wasIdle, !parser.isIdle {
                 isIdle = false
-                if !isFirst { deadline = server.reactor.now + options.requestHead }
+                if !isFirst || awaitsLastRequest {
+                    deadline = server.reactor.now + options.requestHead
+                }
             }
             switch await stream.watch.waitUntilReadable(until: deadline) {
             case .ready: continue

@@ -61,6 +61,7 @@ extension Configuration {
         options.bodyIdle = timeouts.bodyIdle
         options.keepAlive = timeouts.keepAlive
         options.writeIdle = timeouts.writeIdle
+        options.lastAnswer = LastAnswer.answer
         let blocks = trustedProxies
         options.isTrusted = { peer in
             guard !blocks.isEmpty, let address = IPAddress(peer) else { return false }
