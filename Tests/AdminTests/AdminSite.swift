@@ -32,6 +32,7 @@ struct AdminSite {
         return [
             .health, .readiness([]), .metrics(Metrics()), .description, operations.resource,
             .backup(access) { path in path == "/full" ? StoreError(.full, "no room") : nil },
+            .reload(access) { [reloadOutcome] in reloadOutcome },
         ]
     }
 

@@ -109,7 +109,7 @@ final class GatewayServer: Sendable {
         }
         try await startAdmin(rules.configuration, reload)
         await loops[0].run { loop in loop.graph?.maintain(on: loop) }
-        watch()
+        await watch()
         shared.log.write(.info, "ready") { line in
             line.member("generation", rules.generation)
             line.member("config", rules.loaded.hash)
@@ -158,25 +158,14 @@ final class GatewayServer: Sendable {
 
     // MARK: Signs of life
 
-    /// Tells the service manager, twice in the time that it gives, that all works: every loop and
-    /// the store's thread must have answered since it was told last. One that hangs answers never.
-    private func watch() {
+    /// Tells the service manager, where it wants to know, that all works.
+    private func watch() async {
         guard let interval = manager.watchdog else { return }
-        Task {
-            await loops[0].run { loop in
-                let reactor = loop.reactor
-                loop.start {
-                    while !self.isDrained.load(ordering: .relaxed) {
-                        let start = reactor.now
-                        for loop in self.loops { await loop.run { _ in } }
-                        await self.store.ping()
-                        let spent = reactor.now - start
-                        if spent < interval / 2 { await reactor.sleep(for: interval / 2 - spent) }
-                        self.manager.isAlive()
-                    }
-                }
-            }
-        }
+        let watchdog = Watchdog(
+            loops: loops, interval: interval, askStore: { [store] in await store.ping() },
+            tell: { [manager] in manager.isAlive() },
+            isOver: { self.isDrained.load(ordering: .relaxed) })
+        await watchdog.begin()
     }
 
     /// Asks the service manager for time, again and again, until the process has drained.
