@@ -11,7 +11,7 @@ import Testing
         _ change: (inout Configuration) -> Void = { _ in }
     ) -> Configuration {
         Configuration { configuration in
-            configuration.descriptors = sockets.map(\.socket.number)
+            configuration.sockets = sockets.map(\.socket)
             configuration.launcher = [
                 "/bin/sh", "-c", #"LISTEN_PID=$$ exec "$@""#, "sh",
             ]

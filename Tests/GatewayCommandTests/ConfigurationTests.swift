@@ -126,7 +126,7 @@ private func messages(_ text: String) -> [String] {
         // Beside the contract's members there are our own, and where stages may be left to a backend.
         let ours = [
             "/spool", "/store/cache", "/store/journal", "/store/compress_above", "/limits/detached",
-            "/routes/0/idempotency/backend_stages",
+            "/routes/0/idempotency/backend_stages", "/timeouts/drain_delay",
         ].map { JSONPointer($0)! }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))

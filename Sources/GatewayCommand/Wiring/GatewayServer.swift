@@ -20,7 +20,7 @@ final class GatewayServer: Sendable {
     private let shared: Shared
     private let file: String
     private let environment: Environment
-    private let manager: ServiceManager
+    private let supervisor: Supervisor
     /// The sockets that the process was started with, by listener.
     private let inherited: [InheritedSocket?]
     private let inheritedAdmin: InheritedSocket?
@@ -46,7 +46,7 @@ final class GatewayServer: Sendable {
         inherited = configuration.listeners.map { sockets.take($0.address.socketAddress) }
         inheritedAdmin = configuration.admin.flatMap { sockets.take($0.address.socketAddress) }
         try sockets.expectNone(of: configuration)
-        manager = ServiceManager(environment)
+        supervisor = Supervisor(environment)
         let spool = try configuration.openSpool()
         do throws(StoreError) {
             store = try configuration.store.open()
@@ -98,7 +98,7 @@ final class GatewayServer: Sendable {
         warnOfRoutes(rules)
         warnOfMachine(rules.configuration)
         if let damage = journal?.damage { shared.log.write(damage) }
-        manager.status("recovering")
+        supervisor.status("recovering")
         try await shared.keys.recover()
         for loop in loops {
             let shared = shared
@@ -114,7 +114,7 @@ final class GatewayServer: Sendable {
             line.member("generation", rules.generation)
             line.member("config", rules.loaded.hash)
         }
-        manager.ready(status(of: rules))
+        supervisor.ready(status(of: rules))
     }
 
     private func listen(_ address: SocketAddress, _ inherited: InheritedSocket?) async throws {
@@ -160,10 +160,10 @@ final class GatewayServer: Sendable {
 
     /// Tells the service manager, where it wants to know, that all works.
     private func watch() async {
-        guard let interval = manager.watchdog else { return }
+        guard let interval = supervisor.watchdog else { return }
         let watchdog = Watchdog(
             loops: loops, interval: interval, askStore: { [store] in await store.ping() },
-            tell: { [manager] in manager.isAlive() },
+            tell: { [supervisor] in supervisor.isAlive() },
             isOver: { self.isDrained.load(ordering: .relaxed) })
         await watchdog.begin()
     }
@@ -174,7 +174,7 @@ final class GatewayServer: Sendable {
             let reactor = loop.reactor
             loop.start {
                 while !self.isDrained.load(ordering: .relaxed) {
-                    self.manager.extend(by: Self.extensionPause * 3)
+                    self.supervisor.extend(by: Self.extensionPause * 3)
                     await reactor.sleep(for: Self.extensionPause)
                 }
             }
@@ -192,7 +192,7 @@ final class GatewayServer: Sendable {
             shared.log.write(.warning, "not reloaded") { $0.member("reason", "draining") }
             return .draining
         }
-        manager.reloading()
+        supervisor.reloading()
         let current = rules.withLock { $0 }
         let result = Configuration.read(file: file, environment)
         guard let loaded = LoadedConfiguration(result) else {
@@ -244,7 +244,7 @@ final class GatewayServer: Sendable {
             if told.count > 100 { line.member("changes_total", told.count) }
         }
         if !told.isEmpty { warnOfRoutes(next) }
-        manager.ready(status(of: next))
+        supervisor.ready(status(of: next))
         return .applied(
             generation: next.generation, hash: next.loaded.hash, changes: told)
     }
@@ -261,7 +261,7 @@ final class GatewayServer: Sendable {
             line.endArray()
             if mistakes.count > 100 { line.member("mistakes_total", mistakes.count) }
         }
-        manager.ready("reload refused, see the log; " + status(of: current))
+        supervisor.ready("reload refused, see the log; " + status(of: current))
         return .refused(file: file, mistakes)
     }
 
@@ -321,7 +321,7 @@ final class GatewayServer: Sendable {
         isDraining.store(true, ordering: .relaxed)
         let timeouts = rules.withLock { $0 }.configuration.timeouts
         shared.log.write(.info, "draining")
-        manager.stopping("draining")
+        supervisor.stopping("draining")
         await extend()
         if timeouts.drainDelay > .zero {
             await loops[0].run { loop in await loop.reactor.sleep(for: timeouts.drainDelay) }

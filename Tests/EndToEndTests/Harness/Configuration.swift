@@ -24,7 +24,7 @@ struct Configuration: Sendable {
     /// Variables of the gateway's environment.
     var environment: [String: String] = [:]
     /// What the gateway finds at its descriptors from 3 on.
-    var descriptors: [Int32] = []
+    var sockets: [Socket] = []
 
     init(_ change: (inout Configuration) -> Void = { _ in }) { change(&self) }
 

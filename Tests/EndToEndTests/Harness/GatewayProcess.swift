@@ -137,7 +137,7 @@ final class GatewayProcess {
             words[0], Array(words.dropFirst()), in: directory.path,
             environment: configuration.environment
                 .merging(configuration.faults?.environment ?? [:]) { $1 },
-            descriptors: configuration.descriptors)
+            descriptors: configuration.sockets.map(\.number))
         var port: UInt16?
         var adminPort: UInt16?
         let ports = try process.errors.first("its listeners") { line -> (UInt16, UInt16)? in

@@ -2,7 +2,7 @@ import Glibc
 
 /// Tells whoever started the process how it does: `sd_notify(3)`. Without `NOTIFY_SOCKET` it tells
 /// nobody.
-struct ServiceManager: Sendable {
+struct Supervisor: Sendable {
     /// The path in a socket's address; an abstract one begins with a zero byte.
     private let path: [UInt8]
     /// How often a sign of life is due, `WATCHDOG_USEC`; nil if nobody waits for one.
