@@ -154,7 +154,9 @@ import Testing
             let gate = slow(site)
             defer { gate.open() }
             let all = (0..<6).map { _ in site.sendInBackground(Call(key: "k")) }
-            _ = try site.pollAdmin("/metrics") { $0.contains(#"oncegate_waits_total{route="/**"} 5"#) }
+            _ = try site.pollAdmin("/metrics") {
+                $0.contains(#"oncegate_waits_total{route="/**"} 5"#)
+            }
             site.gateway.terminate()
             for one in all {
                 let answer = try one.value()

@@ -141,8 +141,10 @@ import Testing
         }
     }
 
-    @Test func `an abstract socket is told too, and the watchdog is fed while all goes on`() throws {
-        let manager = try NotifySocket(abstract: "oncegate-\(getpid())-\(UInt32.random(in: 0...9999))")
+    @Test func `an abstract socket is told too, and the watchdog is fed while all goes on`() throws
+    {
+        let manager = try NotifySocket(
+            abstract: "oncegate-\(getpid())-\(UInt32.random(in: 0...9999))")
         try Site.run(
             Configuration {
                 $0.environment = [

@@ -324,7 +324,8 @@ import Testing
     @Test func `an unknown key of a removed route stays as it is, and is held when it is back`()
         throws
     {
-        let guarded = #"{"name": "guarded", "path": "/g", "upstream": "api", "idempotency": {"scope": "shared"}}"#
+        let guarded =
+            #"{"name": "guarded", "path": "/g", "upstream": "api", "idempotency": {"scope": "shared"}}"#
         let start = configuration { $0.routes = [guarded] }
         try Site.run(start) { site in
             site.origin.on("/g") { exchange in
@@ -413,7 +414,9 @@ import Testing
                             $0.upstream["keep_alive"] = #"{"idle": "\#(20 + number % 2)s"}"#
                         })
                     #expect(try site.gateway.hangUp()["message"]?.string == "reloaded")
-                    if number % 10 == 0 { expectExecuted(try site.send(Call(key: "\(count).\(number)"))) }
+                    if number % 10 == 0 {
+                        expectExecuted(try site.send(Call(key: "\(count).\(number)")))
+                    }
                 }
             }
             func measure() throws -> (descriptors: Int, kilobytes: Int) {

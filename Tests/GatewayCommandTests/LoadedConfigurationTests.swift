@@ -175,16 +175,17 @@ private func changes(_ old: String, _ new: String) throws -> [String] {
         #expect(error?.description.contains("LISTEN_FDS: expected a number") == true)
     }
 
-    @Test(arguments: [
-        (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "3000000"], 3),
-        (["NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "7"], 3),
-        (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "8"], nil),
-        (["WATCHDOG_USEC": "3000000"], nil), (["NOTIFY_SOCKET": "/n"], nil),
-        (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "0"], nil),
-        (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "soon"], nil),
-        (["NOTIFY_SOCKET": "relative", "WATCHDOG_USEC": "3000000"], nil),
-        (["NOTIFY_SOCKET": "vsock:2:1", "WATCHDOG_USEC": "3000000"], nil),
-    ] as [([String: String], Int?)])
+    @Test(
+        arguments: [
+            (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "3000000"], 3),
+            (["NOTIFY_SOCKET": "@n", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "7"], 3),
+            (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "8"], nil),
+            (["WATCHDOG_USEC": "3000000"], nil), (["NOTIFY_SOCKET": "/n"], nil),
+            (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "0"], nil),
+            (["NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "soon"], nil),
+            (["NOTIFY_SOCKET": "relative", "WATCHDOG_USEC": "3000000"], nil),
+            (["NOTIFY_SOCKET": "vsock:2:1", "WATCHDOG_USEC": "3000000"], nil),
+        ] as [([String: String], Int?)])
     func `a sign of life is due where somebody waits for ours`(
         variables: [String: String], seconds: Int?
     ) {

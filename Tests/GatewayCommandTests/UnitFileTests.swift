@@ -25,7 +25,8 @@ import Testing
         return sections
     }
 
-    private func values(_ directives: [(name: String, value: String)]?, _ name: String) -> [String] {
+    private func values(_ directives: [(name: String, value: String)]?, _ name: String) -> [String]
+    {
         (directives ?? []).filter { $0.name == name }.map(\.value)
     }
 

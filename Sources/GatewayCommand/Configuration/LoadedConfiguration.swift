@@ -1,5 +1,6 @@
 import Admin
 import Crypto
+import Glibc
 import JSON
 
 /// A configuration in use, with what a later one is compared with.
@@ -32,8 +33,7 @@ struct LoadedConfiguration: Sendable {
             ]
             for (member, file) in named {
                 guard let file else { continue }
-                let contents = try? Environment.contents(of: file, limit: Self.longestFile)
-                files[path + member] = .some(contents.map { hasher.digest($0[...]).bytes })
+                files[path + member] = .some(Self.digest(of: file, hasher))
             }
         }
         self.files = files
@@ -46,6 +46,15 @@ struct LoadedConfiguration: Sendable {
     }
 
     private static let longestFile = 16 << 20
+
+    /// The digest of a file; nil if it cannot be read, or may have no end, as a pipe.
+    private static func digest(of file: String, _ hasher: SHA256Hasher) -> [UInt8]? {
+        var status = stat()
+        guard unsafe stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            let contents = try? Environment.contents(of: file, limit: longestFile)
+        else { return nil }
+        return hasher.digest(contents[...]).bytes
+    }
 
     private static func hexadecimal(_ bytes: ArraySlice<UInt8>) -> String {
         bytes.map { byte in

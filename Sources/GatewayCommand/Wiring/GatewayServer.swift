@@ -244,7 +244,7 @@ final class GatewayServer: Sendable {
             if told.count > 100 { line.member("changes_total", told.count) }
         }
         if !told.isEmpty { warnOfRoutes(next) }
-        supervisor.ready(status(of: next))
+        tellReady(status(of: next))
         return .applied(
             generation: next.generation, hash: next.loaded.hash, changes: told)
     }
@@ -261,8 +261,14 @@ final class GatewayServer: Sendable {
             line.endArray()
             if mistakes.count > 100 { line.member("mistakes_total", mistakes.count) }
         }
-        supervisor.ready("reload refused, see the log; " + status(of: current))
+        tellReady("reload refused, see the log; " + status(of: current))
         return .refused(file: file, mistakes)
+    }
+
+    /// Ends what ``Supervisor/reloading()`` began, unless the process is about to end by now.
+    private func tellReady(_ status: String) {
+        guard !isDraining.load(ordering: .relaxed) else { return }
+        supervisor.ready(status)
     }
 
     // MARK: Warnings
