@@ -377,6 +377,39 @@ import Testing
         }
     }
 
+    @Test func `suspended work is gone on with by the new table, without its client`() throws {
+        let bank = try ScriptedOrigin()
+        defer { bank.stop() }
+        // Nobody listens on port 1.
+        func staged(_ port: UInt16) -> Configuration {
+            configuration {
+                $0.upstreams["bank"] = #"{"url": "http://127.0.0.1:\#(port)"}"#
+                $0.routes = [
+                    """
+                    {"path": "/pay", "upstream": "api", "idempotency": {"scope": "shared", "stages": [
+                      {"path": "/taxes", "recovery_point": "taxed"},
+                      {"path": "/payments", "upstream": "bank", "recovery_point": "finished"}]}}
+                    """
+                ]
+            }
+        }
+        try Site.run(staged(1)) { site in
+            let call = Call(key: "k") {
+                $0.order = nil
+                $0.target = "/pay"
+            }
+            let first = try site.send(call)
+            #expect(try first.json["executed"]?.string == "pending", "\(first.text)")
+            try site.gateway.write(staged(bank.port))
+            try site.gateway.hangUp()
+            try bank.waitForExecution(of: "/payments")
+            let answer = try site.poll(call) { $0.status == 201 }
+            #expect(answer.body == bank.answers(of: "/payments").first)
+            #expect(bank.executions(of: "/payments") == 1)
+            #expect(site.origin.executions(of: "/taxes") == 1)
+        }
+    }
+
     @Test func `nothing is reloaded while the gateway drains`() throws {
         try Site.run(configuration()) { site in
             let gate = Gate()
