@@ -47,18 +47,10 @@ package struct AdminProblem: Sendable {
     var recoveryPoint: String?
     /// The names of the members in which two requests differ; never their values.
     var differs: [String] = []
-    /// What is wrong with the body.
-    var mistakes: [Mistake] = []
+    /// What is wrong with the body, or with the file that was to be read.
+    var mistakes: [ReloadOutcome.Mistake] = []
     /// Seconds, for `Retry-After`.
     var retryAfter: Int?
-
-    /// Something wrong at a place of a JSON body.
-    struct Mistake: Sendable {
-        /// As in `response_headers[0][1]`.
-        let path: String
-        /// What was expected there.
-        let message: String
-    }
 
     /// A problem from its parts.
     package init(_ name: String, status: UInt16, title: String, detail: String) {
@@ -89,6 +81,8 @@ package struct AdminProblem: Sendable {
             json.beginObject()
             json.member("path", mistake.path)
             json.member("message", mistake.message)
+            if let line = mistake.line { json.member("line", line) }
+            if let column = mistake.column { json.member("column", column) }
             json.endObject()
         }
     }

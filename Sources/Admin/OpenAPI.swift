@@ -408,6 +408,24 @@ let openAPIDocument = #"""
               "503": {"$ref": "#/components/responses/BackupFailed"}
             }
           }
+        },
+        "/v1/reload": {
+          "post": {
+            "operationId": "reload",
+            "summary": "Read the configuration's file anew and use it",
+            "security": [{"adminToken": []}],
+            "responses": {
+              "200": {
+                "description": "It is in use, from the next request on.",
+                "content": {"application/json": {"schema": {"$ref": \#
+    "#/components/schemas/Reload"}}}
+              },
+              "401": {"$ref": "#/components/responses/Unauthorized"},
+              "403": {"$ref": "#/components/responses/Forbidden"},
+              "409": {"$ref": "#/components/responses/Draining"},
+              "422": {"$ref": "#/components/responses/ReloadRefused"}
+            }
+          }
         }
       },
       "components": {
@@ -511,6 +529,17 @@ let openAPIDocument = #"""
           },
           "BackupFailed": {
             "description": "backup-failed",
+            "content": {"application/problem+json": {"schema": {"$ref": \#
+    "#/components/schemas/Problem"}}}
+          },
+          "Draining": {
+            "description": "draining: the gateway is about to end; nothing was read.",
+            "content": {"application/problem+json": {"schema": {"$ref": \#
+    "#/components/schemas/Problem"}}}
+          },
+          "ReloadRefused": {
+            "description": "reload-refused: nothing was changed; mistakes lists all that is wrong \#
+    with the file, or that needs a restart.",
             "content": {"application/problem+json": {"schema": {"$ref": \#
     "#/components/schemas/Problem"}}}
           }
@@ -681,6 +710,32 @@ let openAPIDocument = #"""
               }
             }
           },
+          "Reload": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["generation", "config", "changes"],
+            "properties": {
+              "generation": {"type": "integer", "description": "Counts configurations since the \#
+    start."},
+              "config": {
+                "type": "string",
+                "pattern": "^[0-9a-f]{16}$",
+                "description": "The first digits of the SHA-256 of what oncegate check prints."
+              },
+              "changes": {
+                "type": "array",
+                "items": {
+                  "type": "object",
+                  "additionalProperties": false,
+                  "required": ["path", "change"],
+                  "properties": {
+                    "path": {"type": "string"},
+                    "change": {"type": "string", "enum": ["added", "changed", "removed"]}
+                  }
+                }
+              }
+            }
+          },
           "NewKey": {
             "type": "object",
             "additionalProperties": false,
@@ -840,7 +895,12 @@ let openAPIDocument = #"""
                   "type": "object",
                   "additionalProperties": false,
                   "required": ["path", "message"],
-                  "properties": {"path": {"type": "string"}, "message": {"type": "string"}}
+                  "properties": {
+                    "path": {"type": "string"},
+                    "message": {"type": "string"},
+                    "line": {"type": "integer"},
+                    "column": {"type": "integer"}
+                  }
                 }
               }
             },

@@ -11,7 +11,7 @@ struct RequestDocument {
     /// The texts of members that are long containers, which are empty in ``members``.
     private let texts: [String: [UInt8]]
     private var known: [String] = []
-    private var mistakes: [AdminProblem.Mistake] = []
+    private var mistakes: [ReloadOutcome.Mistake] = []
 
     /// The most bytes of a body: a stored answer's default limit in base64, and some more.
     static let limit = 12 << 20
@@ -94,7 +94,7 @@ struct RequestDocument {
 
     /// Notes a mistake.
     mutating func tell(_ path: String, _ message: String) {
-        mistakes.append(AdminProblem.Mistake(path: path, message: message))
+        mistakes.append(ReloadOutcome.Mistake(path, message))
     }
 
     /// The member of that name; nil when it is absent or null.

@@ -8,6 +8,7 @@ package final class CurlClient: UpstreamClient {
     /// Idle connections, the one used last at the end: it is taken first.
     private var idle: [CurlConnection] = []
     private var sweep: LoopTimer?
+    private var isClosed = false
     var output = OutputBuffer()
 
     /// A client of `options.url` on the loop of `multi`.
@@ -35,7 +36,7 @@ package final class CurlClient: UpstreamClient {
 
     /// Keeps a connection for the next request.
     func keep(_ connection: CurlConnection) {
-        guard idle.count < options.keptConnections, options.keptFor != .zero else {
+        guard idle.count < options.keptConnections, options.keptFor != .zero, !isClosed else {
             return connection.close()
         }
         connection.idleSince = multi.reactor.now
@@ -55,8 +56,10 @@ package final class CurlClient: UpstreamClient {
         }
     }
 
-    /// Closes the idle connections.
+    /// Closes the idle connections, and from now on each other one after its exchange: nobody is
+    /// to take one any more.
     package func close() {
+        isClosed = true
         for connection in idle { connection.close() }
         idle = []
     }

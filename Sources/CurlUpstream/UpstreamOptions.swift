@@ -1,5 +1,5 @@
 /// Where an upstream is and how it is to be spoken to.
-package struct UpstreamOptions: Sendable {
+package struct UpstreamOptions: Sendable, Hashable {
     /// `http://host:port` or `https://host:port`, without a path.
     package var url: String
     /// The Unix socket to connect to instead of the URL's host.

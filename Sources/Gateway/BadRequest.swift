@@ -10,3 +10,17 @@ package enum BadRequest {
         return (problem.head, problem.body)
     }
 }
+
+/// The answer to a request that has none when the gateway ends: an `outcome-unknown` problem.
+package enum LastAnswer {
+    /// The problem document. What it says holds for a request in any state.
+    package static func answer() -> (head: ResponseHead, body: [UInt8]) {
+        let problem = Problem(
+            .outcomeUnknown, 504,
+            "The gateway ends, and there is no answer yet, so the request may or may not have been "
+                + "executed. Sent again with the same idempotency key, it is not executed twice by "
+                + "itself; without one, find out what became of it first.",
+            executed: .unknown)
+        return (problem.head, problem.body)
+    }
+}

@@ -36,18 +36,21 @@ package final class GatewayHandler: Handler {
     ///   - tasks: Starts this loop's tasks; nil starts them on the caller's actor.
     ///   - spool: Where this loop puts keyed bodies that are too long for memory; nil keeps them
     ///     there.
+    ///   - predecessor: The handler whose place this one takes on the loop, after a reload. What is
+    ///     under way there goes on by the rules that it began with, and is drained by this one.
     ///   - jitter: By how much a pause is longer than it has to be, up to the number given.
     package init(
         table: RoutingTable, clients: [any UpstreamClient], keys: IdempotencyKeyService,
         timers: any Timers, log: Log, metrics: GatewayMetrics, detached: DetachedTransfers,
         ledger: ProbeLedger = ProbeLedger(), tasks: (any TaskStarter)? = nil,
-        spool: (any BodySpool)? = nil,
+        spool: (any BodySpool)? = nil, succeeding predecessor: GatewayHandler? = nil,
         jitter: @escaping (UInt64) -> UInt64 = { .random(in: 0...$0) }
     ) {
         precondition(clients.count == table.upstreams.count, "each upstream needs its client")
         let services = LoopServices(
             keys: keys, timers: timers, tasks: tasks, log: log, metrics: metrics,
-            detached: detached, spool: spool, edges: table.edges, jitter: jitter)
+            detached: detached, spool: spool, edges: table.edges,
+            work: predecessor?.services.work ?? OngoingWork(), jitter: jitter)
         let relays = table.routes.map { route in
             Relay(
                 route, to: table.upstreams[route.upstream], through: clients[route.upstream],
@@ -58,9 +61,10 @@ package final class GatewayHandler: Handler {
             staged[route.name] = StagedRoute(
                 route, in: table, through: clients, metrics.keys[index], services)
         }
-        completer = Completer(staged, services)
+        completer = Completer(staged, services, succeeding: predecessor?.completer)
         prober = Prober(
-            table, through: clients, services, ledger, staged: staged, completer)
+            table, through: clients, services, ledger, staged: staged, completer,
+            succeeding: predecessor?.prober)
         services.prober = prober
         self.table = table
         self.services = services
@@ -160,8 +164,9 @@ package final class GatewayHandler: Handler {
         try await relays[route].relay(call)
     }
 
-    /// Waits until all that was claimed on this loop is concluded, and cuts short what is not by
-    /// `limit`: what may have reached an upstream becomes unknown, durably.
+    /// Waits until all that was claimed on this loop is concluded, by this handler or by those
+    /// before it, and cuts short what is not by `limit`: what may have reached an upstream becomes
+    /// unknown, durably.
     ///
     /// To be called when no requests come any more.
     ///

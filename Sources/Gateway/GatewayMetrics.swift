@@ -41,6 +41,9 @@ package final class GatewayMetrics: Sendable {
     private let badProxyHeaders: Counter
     /// What upstreams said of unknown outcomes.
     let probes: ProbeCounters
+    /// How many tables are in use: those of requests that began before a reload count until these
+    /// are over.
+    private let tables: Gauge
 
     /// Registers the metrics of a table's routes and upstreams. Tables that follow one another
     /// share what bears the same names.
@@ -86,9 +89,15 @@ package final class GatewayMetrics: Sendable {
         badProxyHeaders = metrics.counter(
             "oncegate_bad_proxy_headers_total",
             help: "Connections closed because no PROXY header stood at their start.", labels: [])
+        tables = metrics.gauge(
+            "oncegate_routing_tables",
+            help: "Routing tables in use; after a reload the old one stays for its last requests.")
+        tables.add(1)
         storeTime = metrics.histogram(
             "oncegate_store_seconds", help: "Time that a request waits for the key store.")
     }
+
+    deinit { tables.add(-1) }
 
     /// Counts a request that is over.
     func count(_ account: RequestAccount, totalTime: UInt64) {

@@ -16,19 +16,21 @@ final class LoopServices {
     let derivedKeys = DerivedKeys()
     let edges: Edges
     private var words = RandomWords()
-    let work = OngoingWork()
+    let work: OngoingWork
     /// By how much a pause is longer than it has to be, up to the number given.
     let jitter: (UInt64) -> UInt64
-    /// Set once all routes' clients are there.
-    var prober: Prober?
+    /// Set once all routes' clients are there. It holds these services, and the handler holds it:
+    /// when a reload has replaced the handler and its last request is over, all of them go.
+    weak var prober: Prober?
 
     init(
         keys: IdempotencyKeyService, timers: any Timers, tasks: (any TaskStarter)?, log: Log,
         metrics: GatewayMetrics, detached: DetachedTransfers, spool: (any BodySpool)?,
-        edges: Edges, jitter: @escaping (UInt64) -> UInt64
+        edges: Edges, work: OngoingWork, jitter: @escaping (UInt64) -> UInt64
     ) {
         self.edges = edges
         self.jitter = jitter
+        self.work = work
         self.tasks = tasks
         self.spool = spool
         self.keys = keys

@@ -17,6 +17,7 @@ import IdempotencySQLite
             switch try Command.parse(Array(CommandLine.arguments.dropFirst())) {
             case .serve(let options): serve(options)
             case .check(let options): Report.check(options).finish()
+            case .reload(let options): Report.reload(options).finish()
             case .backup(let options): Report.backup(options).finish()
             case .keys(let options): KeysCommand.run(options)
             case .demo(let options): demo(options)
@@ -30,10 +31,10 @@ import IdempotencySQLite
 
     private static func serve(_ options: ServeOptions) -> Never {
         let result = Configuration.read(file: options.config)
-        guard let configuration = result.configuration else {
+        guard let loaded = LoadedConfiguration(result) else {
             Report.mistakes(result.mistakes, in: options.config).finish()
         }
-        GatewayServer.run(configuration)
+        GatewayServer.run(loaded, file: options.config)
     }
 
     private static func demo(_ options: DemoOptions) -> Never {

@@ -17,8 +17,15 @@ final class Connection {
     private var isFirst = true
     /// Whether a PROXY header is still to come.
     private(set) var awaitsProxyHeader: Bool
+    /// Whether a PROXY header said that the client's connection is TLS.
+    private var isSecureByProxy = false
     /// Until when the first head has to be there, and what goes before it.
     let firstDeadline: Instant
+    /// Which of the server's options the next request is read by.
+    private var generation: Int
+    private var exchange: Exchange?
+    /// Whether the wait for the next request has the bound that the end of the server sets.
+    private var awaitsLastRequest = false
 
     /// What a client may still send after an answer that does not wait for it, before the connection
     /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
@@ -39,6 +46,7 @@ final class Connection {
         self.server = server
         awaitsProxyHeader = takesProxyHeader
         firstDeadline = server.reactor.now + options.requestHead
+        generation = server.generation
         downstream = Downstream(
             peer: peer, port: port, isSecure: options.isSecure,
             isTrusted: options.trustedPeers.contains(peer: peer))
@@ -68,12 +76,13 @@ final class Connection {
             }
             isFirst = false
             let exchange = Exchange(head, on: self)
+            self.exchange = exchange
             await exchange.run()
+            self.exchange = nil
             guard exchange.isPersistent, !stream.watch.hasFailed else {
                 if exchange.mayLinger { await linger() }
                 break
             }
-            if server.isDraining { break }
         }
         stream.close()
         return nil
@@ -81,7 +90,6 @@ final class Connection {
 
     /// Has the connection's facts from a proxy that says whose it is.
     func apply(_ header: ProxyHeader) {
-        let options = server.options
         let peer: String
         let port: UInt16?
         switch header.origin {
@@ -90,20 +98,38 @@ final class Connection {
         case .client(let source, let destination):
             (peer, port) = (source.address.description, destination.port)
         }
+        isSecureByProxy = header.isSecure
+        describe(peer, port)
+    }
+
+    /// Notes whose connection it is, and reads what comes by the server's options of now.
+    private func describe(_ peer: String, _ port: UInt16?) {
+        let options = server.options
+        generation = server.generation
         downstream = Downstream(
-            peer: peer, port: port, isSecure: options.isSecure || header.isSecure,
+            peer: peer, port: port, isSecure: options.isSecure || isSecureByProxy,
             isTrusted: options.trustedPeers.contains(peer: peer))
         parser = RequestParser(
             limits: options.limits, takesHTTPS: downstream.isSecure || downstream.isTrusted)
     }
 
-    /// Ends a connection that waits for its next request.
+    /// Ends a connection that waits for its next request, unless that is there or has a bound of
+    /// its own.
     func closeIfIdle() {
-        if isIdle { stream.close() }
+        if isIdle, !awaitsLastRequest, !stream.watch.isReadable { stream.close() }
     }
 
-    /// Ends the connection whatever it does.
-    func cut() { stream.close() }
+    /// Ends the connection whatever it does. A request without an answer gets one that says so.
+    func cut() {
+        exchange?.cut()
+        stream.close()
+    }
+
+    /// Takes over options that the server got since.
+    private func adoptOptions() {
+        guard generation != server.generation, parser.isIdle else { return }
+        describe(downstream.peer, downstream.port)
+    }
 
     // MARK: Heads
 
@@ -118,8 +144,11 @@ final class Connection {
     private func nextHead() async -> Next {
         let options = server.options
         var deadline = isFirst ? firstDeadline : server.reactor.now + options.keepAlive
+        awaitsLastRequest = server.isDraining
+        if let last = server.lastRequestDeadline { deadline = min(deadline, last) }
         isIdle = input.isEmpty
         while true {
+            adoptOptions()
             let wasIdle = parser.isIdle
             do throws(RequestError) {
                 switch try parseInput() {
@@ -136,7 +165,9 @@ final class Connection {
             }
             if wasIdle, !parser.isIdle {
                 isIdle = false
-                if !isFirst { deadline = server.reactor.now + options.requestHead }
+                if !isFirst || awaitsLastRequest {
+                    deadline = server.reactor.now + options.requestHead
+                }
             }
             let patience = server.reactor.now + Self.taskPatience
             let mayIdle = parser.isIdle && patience < deadline

@@ -301,6 +301,20 @@ final class Exchange: RequestBody, ResponseWriter {
         connection.stream.close()
     }
 
+    /// Tells the client that there will be no answer, if none has begun. The connection is closed
+    /// right after it, which ends whatever the handler still does with this exchange.
+    func cut() {
+        guard case .awaitingAnswer = phase, connection.stream.watch.isWritable,
+            let (head, body) = server.options.lastAnswer?()
+        else { return }
+        var bytes: [UInt8] = []
+        let hasBody = appendHead(head, framing: .length(UInt64(body.count)), to: &bytes)
+        isPersistent = false
+        // As much as the kernel takes at once: nobody waits for a client any more.
+        _ = connection.stream.send(bytes, hasBody ? body[...] : [], from: 0)
+        connection.stream.endWriting()
+    }
+
     private func throwIfBroken() throws(DownstreamError) {
         if case .broken = phase { throw .closed }
     }

@@ -19,6 +19,8 @@ package struct ServerOptions {
     package var trustedPeers = TrustedPeers()
     /// The answer to what never reaches the handler: a status, and a reason for people.
     package var refusal: (UInt16, String) -> (head: ResponseHead, body: [UInt8])
+    /// The answer to a request that has none when the server ends; nil cuts its connection.
+    package var lastAnswer: (() -> (head: ResponseHead, body: [UInt8]))?
     /// Told of every refusal, for the log.
     package var onRefusal: (UInt16, String, Downstream) -> Void = { _, _, _ in }
     /// Told of every connection that was closed because no PROXY header stood at its start, and

@@ -134,9 +134,10 @@ extension IdempotencyKeyService {
     ) async throws(StoreError) -> Int {
         // What is known to be concluded does not lapse: the token that is to deliver it may go.
         let concluded = unsaved.withLock { $0.ids }
+        let policies = routePolicies.withLock { $0 }
         let (count, failure) = await withTaskGroup(of: Result<Bool, StoreError>.self) { group in
             for key in keys where !memory.isInFlight(key.identity) && !concluded.contains(key.id) {
-                let policy = options.routePolicies[key.route] ?? policy
+                let policy = policies[key.route] ?? policy
                 group.addTask { await self.lapse(key, policy, isDead: isDead) }
             }
             return await group.reduce((0, nil as StoreError?)) { sum, result in

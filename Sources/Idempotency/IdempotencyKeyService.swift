@@ -35,6 +35,8 @@ public final class IdempotencyKeyService: Sendable {
         public init() {}
     }
 
+    /// By which records of each route lapse; at first those of the options.
+    let routePolicies: Mutex<[String: KeyPolicy]>
     let store: any IdempotencyStore
     let journal: (any ConclusionJournal)?
     let coding: (any ReplyCoding)?
@@ -68,6 +70,7 @@ public final class IdempotencyKeyService: Sendable {
         self.journal = journal
         self.coding = coding
         self.options = options
+        routePolicies = Mutex(options.routePolicies)
         clock = StoreClock(local: now)
         memory = KeyMemory(
             limits: .init(
@@ -122,6 +125,12 @@ public final class IdempotencyKeyService: Sendable {
             await endLost(claim)
             throw error
         }
+    }
+
+    /// Replaces ``Options/routePolicies``. What is claimed already goes by the policy that it was
+    /// claimed under.
+    package func replaceRoutePolicies(_ policies: [String: KeyPolicy]) {
+        routePolicies.withLock { $0 = policies }
     }
 
     /// Whether claims are likely to succeed, and their conclusions to be kept.

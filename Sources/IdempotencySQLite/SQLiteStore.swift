@@ -189,6 +189,12 @@ public final class SQLiteStore: IdempotencyStore {
         return value
     }
 
+    /// Returns when the store's thread has had its turn, whatever came of it there: a thread that
+    /// hangs, in a call of the kernel for instance, never does.
+    package func ping() async {
+        _ = try? await list(.unfinished(nil, 0))
+    }
+
     private func run(_ body: @escaping TransactionBody) async throws {
         switch try await submit(.transact(body)) {
         case .done: return

@@ -1,4 +1,5 @@
 package import JSON
+import Synchronization
 
 /// Structured log lines, one JSON object each.
 ///
@@ -13,14 +14,16 @@ package final class Log: Sendable {
     }
 
     /// The least level that is written.
-    package let level: Level
+    package var level: Level { Level(severity: leastSeverity.load(ordering: .relaxed)) }
     /// Whether ``access(_:)`` writes anything.
-    package let isAccessOn: Bool
+    package var isAccessOn: Bool { hasAccess.load(ordering: .relaxed) }
     /// Lines that were lost since the start, because an output was too slow or failed.
     package var droppedLines: Int {
         lines.droppedLines + (accessLines === lines ? 0 : accessLines.droppedLines)
     }
 
+    private let leastSeverity: Atomic<Int>
+    private let hasAccess: Atomic<Bool>
     private let lines: LineOutput
     private let accessLines: LineOutput
 
@@ -31,21 +34,29 @@ package final class Log: Sendable {
         level: Level = .info, access: Bool = true, to descriptor: Int32 = 2,
         accessTo accessDescriptor: Int32 = 1
     ) {
-        self.level = level
-        isAccessOn = access
+        leastSeverity = Atomic(level.severity)
+        hasAccess = Atomic(access)
         lines = LineOutput(descriptor)
-        let isShared = !access || isSameFile(descriptor, accessDescriptor)
+        let isShared = isSameFile(descriptor, accessDescriptor)
         accessLines = isShared ? lines : LineOutput(accessDescriptor)
     }
 
+    /// Changes what is written from now on; from any thread.
+    package func change(level: Level, access: Bool) {
+        leastSeverity.store(level.severity, ordering: .relaxed)
+        hasAccess.store(access, ordering: .relaxed)
+    }
+
     /// Whether lines of this level are written.
-    package func writes(_ level: Level) -> Bool { level >= self.level }
+    package func writes(_ level: Level) -> Bool {
+        level.severity >= leastSeverity.load(ordering: .relaxed)
+    }
 
     /// Writes a line. `members` adds to it, and is called only when the level is written.
     package func write(
         _ level: Level, _ message: String, _ members: (inout JSONWriter) -> Void = { _ in }
     ) {
-        guard level >= self.level else { return }
+        guard writes(level) else { return }
         var line = JSONWriter(reserving: 256)
         line.beginObject()
         line.member("level", level.rawValue)
@@ -79,12 +90,16 @@ package final class Log: Sendable {
 extension Log.Level: Comparable {
     package static func < (a: Log.Level, b: Log.Level) -> Bool { a.severity < b.severity }
 
-    private var severity: Int {
+    fileprivate var severity: Int {
         switch self {
         case .debug: 0
         case .info: 1
         case .warning: 2
         case .error: 3
         }
+    }
+
+    fileprivate init(severity: Int) {
+        self = Self.allCases[min(max(severity, 0), Self.allCases.count - 1)]
     }
 }

@@ -3,8 +3,8 @@ import Synchronization
 /// The counters, gauges and histograms of one process, and whatever else is read when somebody
 /// scrapes.
 ///
-/// Metrics are registered at start-up, which takes a lock, and written from any thread, which takes
-/// none. A malformed name, or a name used with two meanings, is a bug and traps.
+/// Metrics are registered at start-up and at reloads, which takes a lock, and written from any
+/// thread, which takes none. What is registered stays until the process ends. A malformed name, or a name used with two meanings, is a bug and traps.
 package final class Metrics: Sendable {
     private struct Registry {
         var families: [MetricFamily] = []
@@ -100,6 +100,8 @@ struct MetricFamily: Sendable {
     let help: String
     let type: MetricType
     private var series: [(labels: [(String, String)], value: Value)] = []
+    /// Where in `series` labels are; a table of routes has thousands.
+    private var positions: [[String]: Int] = [:]
 
     /// A family without series.
     init(name: String, help: String, type: MetricType) {
@@ -110,11 +112,10 @@ struct MetricFamily: Sendable {
 
     /// The value with these labels, made if it is not there yet.
     mutating func value(_ labels: [(String, String)], _ make: () -> Value) -> Value {
-        let known = series.first { entry in
-            entry.labels.elementsEqual(labels) { $0 == $1 }
-        }
-        if let known { return known.value }
+        let place = labels.flatMap { [$0.0, $0.1] }
+        if let known = positions[place] { return series[known].value }
         let value = make()
+        positions[place] = series.count
         series.append((labels, value))
         return value
     }

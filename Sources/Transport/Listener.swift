@@ -20,6 +20,9 @@ package struct ListeningSockets: ~Copyable {
     package let address: SocketAddress
     /// The file of a Unix socket, to be removed when it is listened on no more.
     package let file: SocketFile?
+    /// Whether another process holds the socket too: what queues when this one closes it is not
+    /// lost, but left to its successor.
+    package let isInherited: Bool
     private var descriptors: [Int32]
 
     /// Binds and listens; connections queue in the kernel from now on.
@@ -46,6 +49,7 @@ package struct ListeningSockets: ~Copyable {
             }
         }
         descriptors = all
+        isInherited = false
         switch address {
         case .ip:
             self.address = actual
@@ -56,8 +60,30 @@ package struct ListeningSockets: ~Copyable {
         }
     }
 
+    /// Takes over a socket that listens already; all loops share its queue.
+    package init(_ socket: InheritedSocket, count: Int) throws(ListenError) {
+        address = socket.address
+        // It is the service manager's to remove.
+        file = nil
+        isInherited = true
+        let first = socket.descriptor
+        var all = [first]
+        for _ in 1..<max(count, 1) {
+            let copy = fcntl(first, F_DUPFD_CLOEXEC, 0)
+            guard copy >= 0 else {
+                let cause = errno
+                for descriptor in all { close(descriptor) }
+                throw ListenError(address: address, reason: Self.reason(cause))
+            }
+            all.append(copy)
+        }
+        descriptors = all
+    }
+
     /// Gives one loop's socket away.
-    package mutating func take() -> Int32 { descriptors.removeLast() }
+    package mutating func take() -> ListeningSocket {
+        ListeningSocket(descriptor: descriptors.removeLast(), isInherited: isInherited)
+    }
 
     deinit { for descriptor in descriptors { close(descriptor) } }
 
@@ -137,20 +163,30 @@ package struct ListeningSockets: ~Copyable {
     }
 }
 
+/// One loop's listening socket, on its way to the loop's ``Listener``, which closes it.
+package struct ListeningSocket: Sendable {
+    let descriptor: Int32
+    let isInherited: Bool
+}
+
 /// How many connections all listeners of a process may hold together.
 package final class ConnectionLimit: Sendable {
-    private let limit: Int
+    private let limit: Atomic<Int>
     private let open = Atomic<Int>(0)
 
     /// A limit on connections at a time.
-    package init(_ limit: Int) { self.limit = limit }
+    package init(_ limit: Int) { self.limit = Atomic(limit) }
+
+    /// Changes the limit; connections beyond a lower one stay until they end.
+    package func change(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
 
     /// Connections open now.
     package var count: Int { open.load(ordering: .relaxed) }
 
     /// Takes a place; false when all are taken.
     func take() -> Bool {
-        if open.add(1, ordering: .relaxed).newValue <= limit { return true }
+        let taken = open.add(1, ordering: .relaxed).newValue
+        if taken <= limit.load(ordering: .relaxed) { return true }
         open.subtract(1, ordering: .relaxed)
         return false
     }
@@ -166,14 +202,21 @@ package final class ConnectionLimit: Sendable {
     private let limit: ConnectionLimit
     private var waiting: UnsafeContinuation<Void, Never>?
     private var pause: LoopTimer?
+    private let isInherited: Bool
     private var isClosed = false
     /// The port that clients connect to; nil for a Unix socket.
     package let port: UInt16?
+    /// Set while closing: how many connections may still be taken out of the queue.
+    private var remaining: Int?
+
+    /// The most connections that are taken out of the queue when the listener closes.
+    private static let lastConnections = 4096
 
     /// Takes over a socket from ``ListeningSockets``.
-    package init(_ descriptor: Int32, limit: ConnectionLimit, on reactor: Reactor) {
-        self.descriptor = descriptor
-        if case .ip(_, let port) = SocketAddress.local(of: descriptor) {
+    package init(_ socket: ListeningSocket, limit: ConnectionLimit, on reactor: Reactor) {
+        descriptor = socket.descriptor
+        isInherited = socket.isInherited
+        if case .ip(_, let port) = SocketAddress.local(of: socket.descriptor) {
             self.port = port
         } else {
             port = nil
@@ -197,7 +240,12 @@ package final class ConnectionLimit: Sendable {
     /// ``ConnectionLimit/release()``.
     package func accept() async -> Accepted? {
         while !isClosed {
+            if let left = remaining {
+                guard left > 0 else { return finish() }
+                remaining = left - 1
+            }
             guard limit.take() else {
+                if remaining != nil { return finish() }
                 await sleep(.milliseconds(20))
                 continue
             }
@@ -206,8 +254,11 @@ package final class ConnectionLimit: Sendable {
             if accepted >= 0 { return Accepted(descriptor: accepted, peer: Self.name(storage)) }
             limit.release()
             switch errno {
+            case EAGAIN where remaining != nil: return finish()
             case EAGAIN: await waitForConnection()
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM: await sleep(.milliseconds(20))
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                if remaining != nil { return finish() }
+                await sleep(.milliseconds(20))
             default: continue  // That one connection failed before it was accepted.
             }
         }
@@ -219,14 +270,25 @@ package final class ConnectionLimit: Sendable {
         resume()
     }
 
-    /// Stops accepting; the kernel refuses what still queues.
+    /// Stops accepting. What queues already in a socket of our own is still given out, as far as
+    /// there are places for it; the queue of an inherited one is left to the successor.
     package func close() {
-        guard !isClosed else { return }
+        guard !isClosed, remaining == nil else { return }
+        if isInherited {
+            _ = finish()
+        } else {
+            remaining = Self.lastConnections
+        }
+        reactor.ignore(descriptor)
+        resume()
+    }
+
+    private func finish() -> Accepted? {
         isClosed = true
         reactor.ignore(descriptor)
         Glibc.close(descriptor)
         if let pause { reactor.disarm(pause) }
-        resume()
+        return nil
     }
 
     // What resumes the task is set going once it is suspended: nothing can come too early.
@@ -234,7 +296,7 @@ package final class ConnectionLimit: Sendable {
     private func waitForConnection() async {
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiting = continuation
-            if isClosed {
+            if isClosed || remaining != nil {
                 resume()
             } else if !reactor.observeListener(descriptor, by: self) {
                 armPause(.milliseconds(20))
@@ -245,7 +307,7 @@ package final class ConnectionLimit: Sendable {
     private func sleep(_ duration: Duration) async {
         unsafe await withUnsafeContinuation { continuation in
             unsafe waiting = continuation
-            if isClosed { resume() } else { armPause(duration) }
+            if isClosed || remaining != nil { resume() } else { armPause(duration) }
         }
     }
 
@@ -261,6 +323,9 @@ package final class ConnectionLimit: Sendable {
 
     private static func name(_ storage: sockaddr_storage) -> String {
         switch SocketAddress(storage) {
+        // An IPv4 peer of a socket that listens for both.
+        case .ip(let host, _) where host.hasPrefix("::ffff:") && host.contains("."):
+            String(host.dropFirst("::ffff:".count))
         case .ip(let host, _): host
         case .unix, nil: "unix"
         }

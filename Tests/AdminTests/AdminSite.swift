@@ -14,6 +14,10 @@ struct AdminSite {
     let keys: IdempotencyKeyService
     /// The token that lets operators in; nil lets nobody in.
     var token: String? = "secret"
+    /// What comes of a reload.
+    var reloadOutcome = ReloadOutcome.applied(
+        generation: 2, hash: "0123456789abcdef",
+        changes: [.init("routes[\"a\"]", .added), .init("upstreams.api.url", .changed)])
 
     init() {
         let clock = clock
@@ -32,6 +36,7 @@ struct AdminSite {
         return [
             .health, .readiness([]), .metrics(Metrics()), .description, operations.resource,
             .backup(access) { path in path == "/full" ? StoreError(.full, "no room") : nil },
+            .reload(access) { [reloadOutcome] in reloadOutcome },
         ]
     }
 

@@ -32,6 +32,8 @@ import Testing
     /// What a call meets.
     enum Given {
         case nothing, locked, lapsed, finished, unknown, expired, otherRequest, brokenStore
+        /// For reloads.
+        case badFile, draining
     }
 
     /// A call that is answered with a status.
@@ -82,6 +84,9 @@ import Testing
         Scenario(call: "POST /v1/keys/{id}/erase", status: 409),
         Scenario(call: "POST /v1/backup", status: 201, body: #"{"path": "/new"}"#),
         Scenario(call: "POST /v1/backup", status: 503, body: #"{"path": "/full"}"#),
+        Scenario(call: "POST /v1/reload", status: 200),
+        Scenario(call: "POST /v1/reload", status: 409, given: .draining),
+        Scenario(call: "POST /v1/reload", status: 422, given: .badFile),
     ]
 
     /// A record in a state, and the token under which it was worked on.
@@ -109,7 +114,7 @@ import Testing
                 .patch, "/v1/keys/\(id)", #"{"recovery_point": "unknown"}"#, stage: token)
             if given == .expired { site.clock.advance(by: .seconds(8 * 86_400)) }
         case .brokenStore: site.store.breakDown()
-        case .nothing, .locked, .otherRequest: break
+        case .nothing, .locked, .otherRequest, .badFile, .draining: break
         }
         return (id, token)
     }
@@ -127,6 +132,12 @@ import Testing
         var site = AdminSite()
         let record = try await prepare(site, given)
         if !hasAdminToken { site.token = nil }
+        if given == .draining { site.reloadOutcome = .draining }
+        if given == .badFile {
+            site.reloadOutcome = .refused(
+                file: "gateway.json",
+                [.init("routes", "is missing", line: 1, column: 2), .init("", "not read")])
+        }
         let security = operation.value["security"]?.elements ?? []
         let takesToken = security.contains { $0["stageToken"] != nil && $0["adminToken"] != nil }
         let reply = try await site.send(

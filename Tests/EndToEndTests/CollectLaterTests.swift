@@ -97,6 +97,9 @@ import Testing
             try site.origin.waitForRequests(2)
             site.gateway.terminate()
             #expect(try site.gateway.process.waitForExit() == .code(0))
+            let answer = try attached.response()
+            try expectProblem(answer, 502, "outcome-unknown", executed: "unknown")
+            #expect(answer.fields["Connection"] == "close")
             #expect(try attached.remainder() == [])
             // No start has had anything to recover yet.
             #expect(

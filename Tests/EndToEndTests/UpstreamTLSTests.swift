@@ -34,6 +34,31 @@ import Testing
         #expect(origin.executions == 0)
     }
 
+    @Test func `another content of the file of authorities counts from a reload on`() throws {
+        let origin = try TLSOrigin()
+        let file = "\(origin.directory.path)/trusted.pem"
+        try origin.trust("other", in: "trusted.pem")
+        let configuration = Configuration {
+            $0.members["threads"] = "1"
+            $0.upstream["tls"] = #"{"ca": "\#(file)"}"#
+        }
+        try origin.runGateway(configuration) { gateway in
+            let client = try RawClient(gateway.port)
+            let refused = try client.exchange(Call(key: "k"))
+            try expectProblem(refused, 502, "upstream-unreachable", executed: "no")
+            try origin.trust("ca", in: "trusted.pem")
+            let line = try gateway.hangUp()
+            #expect(line["changes"]?.strings == ["changed upstreams.api.tls.ca"], "\(line)")
+            expectExecuted(try client.exchange(Call(key: "k")))
+            // Who is not trusted any more is not asked, not even on a connection that is open.
+            try origin.trust("other", in: "trusted.pem")
+            try gateway.hangUp()
+            let again = try client.exchange(Call(key: "l"))
+            try expectProblem(again, 502, "upstream-unreachable", executed: "no")
+        }
+        #expect(origin.executions == 1)
+    }
+
     @Test func `verification can be turned off`() throws {
         let origin = try TLSOrigin()
         try origin.runGateway(#"{"verify": false}"#) { client in
@@ -77,11 +102,24 @@ final class TLSOrigin {
 
     /// Runs a gateway in front with these `tls` settings.
     func runGateway(_ tls: String, _ body: (RawClient) throws -> Void) throws {
-        let configuration = Configuration { $0.upstream["tls"] = tls }
+        try runGateway(Configuration { $0.upstream["tls"] = tls }) { gateway in
+            try body(try RawClient(gateway.port))
+        }
+    }
+
+    /// Makes an authority's certificate the content of a file.
+    func trust(_ authority: String, in name: String) throws {
+        try directory.write(name, try readFile("\(directory.path)/\(authority).pem"))
+    }
+
+    /// Runs a gateway in front.
+    func runGateway(
+        _ configuration: Configuration, _ body: (GatewayProcess) throws -> Void
+    ) throws {
         let gateway = try GatewayProcess(
             configuration, upstreamURL: "https://127.0.0.1:\(port)")
         do {
-            try body(try RawClient(gateway.port))
+            try body(gateway)
         } catch {
             Issue.record("\(error)\n\(gateway.lastWords)")
         }

@@ -15,6 +15,11 @@ import Testing
                 ["demo", "--keys=1", "--requests", "2", "--connections", "3"],
                 .demo(DemoOptions(requests: 2, keys: 1, connections: 3))
             ),
+            (["reload"], .reload(ReloadOptions())),
+            (
+                ["reload", "--admin", "unix:/a", "--token-file", "t"],
+                .reload(ReloadOptions(admin: .unix(path: "/a"), tokenFile: "t"))
+            ),
             (["backup", "a.db"], .backup(BackupOptions(path: "a.db"))),
             (
                 ["backup", "/b", "--config", "c.json"],
@@ -53,6 +58,7 @@ import Testing
                 ["demo", "--connections=many"],
                 "--connections: expected a whole number from 1 to 10000, found \"many\"", .demo
             ),
+            (["reload", "now"], "unexpected argument \"now\"", .reload),
             (["backup"], "expected the PATH of the copy", .backup),
             (["backup", "--config", "x"], "expected the PATH of the copy", .backup),
             (["backup", "a", "b"], "unexpected argument \"b\"", .backup),

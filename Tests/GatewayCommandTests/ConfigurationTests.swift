@@ -129,6 +129,7 @@ private func messages(_ text: String) -> [String] {
             "/routes/0/idempotency/backend_stages", "/upstreams/api/timeouts/tunnel_idle",
             "/listeners/0/mode", "/forwarded", "/request_id", "/trace", "/upstreams/api/forwarded",
             "/routes/0/cors", "/routes/0/request_fields", "/routes/0/response_fields",
+            "/timeouts/drain_delay",
         ].map { JSONPointer($0)! }
         #expect(
             form(JSONCanonicalForm.of(effective[...], ignoring: ours))

@@ -121,6 +121,18 @@ struct LeaseTests {
         #expect(expiry == bench.clock.now + .seconds(100))
     }
 
+    @Test func `what lapses after the policies were replaced goes by the new ones`() async throws {
+        let bench = ServiceBench(isExclusive: false) { $0.routePolicies["charges"] = KeyPolicy() }
+        let made = try await bench.service.create(.sample(), policy: bench.policy)
+        var policy = KeyPolicy()
+        policy.unknownRetention = .seconds(50)
+        bench.service.replaceRoutePolicies(["charges": policy])
+        bench.clock.advance(by: .seconds(30))
+        _ = try await bench.service.lapseOverdue()
+        let expiry = try await bench.service.retrieve(made.id)?.expiresAt
+        #expect(expiry == bench.clock.now + .seconds(50))
+    }
+
     @Test func `work of this process does not lapse, however late its renewal is`() async throws {
         let claim = try await bench.claim()
         bench.clock.advance(by: .seconds(100))

@@ -30,6 +30,26 @@ import Testing
         #expect(!log.writes(.info) && log.writes(.warning))
     }
 
+    @Test func `level and access lines can be changed while it is written`() throws {
+        let (pipe, accessPipe) = (try Pipe(), try Pipe())
+        let log = Log(
+            level: .error, access: false, to: pipe.writeEnd, accessTo: accessPipe.writeEnd)
+        log.write(.info, "before")
+        log.access { $0.member("status", 1) }
+        log.change(level: .info, access: true)
+        #expect(log.level == .info && log.isAccessOn && log.writes(.info) && !log.writes(.debug))
+        log.write(.info, "between")
+        log.access { $0.member("status", 2) }
+        log.change(level: .warning, access: false)
+        log.write(.info, "after")
+        log.access { $0.member("status", 3) }
+        log.flush()
+        let lines = pipe.readAvailable().split(separator: "\n")
+        #expect(lines.count == 1 && lines[0].contains("between"))
+        let access = accessPipe.readAvailable().split(separator: "\n")
+        #expect(access.count == 1 && access[0].contains(#""status":2"#))
+    }
+
     @Test func `levels are ordered by how much they matter`() {
         #expect(Log.Level.allCases.sorted() == [.debug, .info, .warning, .error])
     }

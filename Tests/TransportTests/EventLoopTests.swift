@@ -177,4 +177,121 @@ import Testing
         #expect(throws: ListenError.self) { _ = try ListeningSockets(.unix(path: path), count: 1) }
         _ = alive.address
     }
+
+    /// Connects to a port without waiting for anybody to accept.
+    private func connection(to port: UInt16) -> Int32 {
+        SocketAddress.ip(host: "127.0.0.1", port: port).connected()
+    }
+
+    private func port(_ address: SocketAddress) throws -> UInt16 {
+        guard case .ip(_, let port) = address else { throw ListenFailure() }
+        return port
+    }
+
+    private struct ListenFailure: Error {}
+
+    /// Accepts until a listener gives nothing more; how many there were.
+    private func acceptAll(
+        _ socket: ListeningSocket, on loop: EventLoop, limit: ConnectionLimit, closing: Bool
+    ) async -> Int {
+        await loop.run { loop in
+            let listener = Listener(socket, limit: limit, on: loop.reactor)
+            if closing { listener.close() }
+            var count = 0
+            while let accepted = await listener.accept() {
+                close(accepted.descriptor)
+                count += 1
+            }
+            return count
+        }
+    }
+
+    @Test func `a listener that closes gives out what queues, as far as there are places`()
+        async throws
+    {
+        let loop = EventLoop(name: "listener")
+        defer { loop.stop() }
+        for (places, expected) in [(100, 3), (2, 2)] {
+            var sockets = try ListeningSockets(.ip(host: "127.0.0.1", port: 0), count: 1)
+            let port = try port(sockets.address)
+            let clients = (0..<3).map { _ in connection(to: port) }
+            defer { for client in clients { close(client) } }
+            let socket = sockets.take()
+            let count = await acceptAll(
+                socket, on: loop, limit: ConnectionLimit(places), closing: true)
+            #expect(count == expected)
+            #expect(connection(to: port) == -1)
+        }
+    }
+
+    @Test func `what queues in an inherited socket is left to the one who has it next`()
+        async throws
+    {
+        let loop = EventLoop(name: "listener")
+        defer { loop.stop() }
+        var sockets = try ListeningSockets(.ip(host: "127.0.0.1", port: 0), count: 1)
+        let address = sockets.address
+        let port = try port(address)
+        let held = sockets.take()
+        let client = connection(to: port)
+        defer { close(client) }
+        // Two processes after one another, each with a copy.
+        for isLast in [false, true] {
+            let copy = dup(held.descriptor)
+            let inherited = try InheritedSocket(copy, name: "http")
+            #expect(inherited.address == address)
+            var taken = try ListeningSockets(inherited, count: 2)
+            #expect(taken.isInherited && taken.address == address)
+            let socket = taken.take()
+            let limit = ConnectionLimit(10)
+            let accepted = await loop.run { loop in
+                let listener = Listener(socket, limit: limit, on: loop.reactor)
+                guard isLast else {
+                    listener.close()
+                    return await listener.accept() == nil ? 0 : 1
+                }
+                let accepted = await listener.accept()
+                listener.close()
+                if let accepted { close(accepted.descriptor) }
+                return accepted == nil ? 0 : 1
+            }
+            #expect(accepted == (isLast ? 1 : 0))
+        }
+        close(held.descriptor)
+    }
+
+    @Test func `what is no listening stream socket is refused with a reason`() throws {
+        let stream = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let datagram = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        let file = open("/dev/null", O_RDONLY)
+        defer { for descriptor in [stream, datagram, file] { close(descriptor) } }
+        for (descriptor, reason) in [
+            (stream, "does not listen"), (datagram, "is no stream socket"), (file, "is no open"),
+            (-1, "is no open"),
+        ] {
+            let error = #expect(throws: InheritedSocketError.self) {
+                _ = try InheritedSocket(descriptor, name: "http")
+            }
+            #expect(error?.description.contains(reason) == true, "\(String(describing: error))")
+            #expect(error?.description.hasPrefix("descriptor \(descriptor) (\"http\")") == true)
+        }
+    }
+
+    @Test func `an inherited Unix socket is known by its path`() throws {
+        let path = "/tmp/oncegate-inherited-\(getpid()).sock"
+        defer { unlink(path) }
+        var sockets = try ListeningSockets(.unix(path: path), count: 1)
+        let socket = sockets.take()
+        defer { close(socket.descriptor) }
+        #expect(try InheritedSocket(socket.descriptor, name: nil).address == .unix(path: path))
+    }
+
+    @Test(arguments: [
+        ("::0001", "::1"), ("0:0::1", "::1"), ("127.0.0.1", "127.0.0.1"), ("::", "::"),
+        ("nonsense", "nonsense"),
+    ]) func `two spellings of an address are one`(written: String, canonical: String) {
+        #expect(
+            SocketAddress.ip(host: written, port: 8).canonical == .ip(host: canonical, port: 8))
+        #expect(SocketAddress.unix(path: "/a").canonical == .unix(path: "/a"))
+    }
 }

@@ -6,7 +6,7 @@ package import Telemetry
 /// Each of them holds an upstream connection, and of its answer no more than the route's
 /// `response_limit`.
 package final class DetachedTransfers: Sendable {
-    private let limit: Int
+    private let limit: Atomic<Int>
     private let count = Atomic(0)
     private let gauge: Gauge
     private let total: Counter
@@ -14,7 +14,7 @@ package final class DetachedTransfers: Sendable {
 
     /// - Parameter limit: The most at one time; 0 lets no transfer go on without its client's place.
     package init(limit: Int, _ metrics: Metrics) {
-        self.limit = limit
+        self.limit = Atomic(limit)
         gauge = metrics.gauge(
             "oncegate_detached", help: "Transfers that go on without their client.")
         total = metrics.counter(
@@ -24,10 +24,13 @@ package final class DetachedTransfers: Sendable {
             help: "Transfers that kept their client's place because too many had none.")
     }
 
+    /// Changes the limit; transfers beyond a lower one go on to their end.
+    package func change(_ limit: Int) { self.limit.store(limit, ordering: .relaxed) }
+
     /// Takes a place; false where there is none.
     func enter() -> Bool {
         let (_, taken) = count.wrappingAdd(1, ordering: .relaxed)
-        guard taken <= limit else {
+        guard taken <= limit.load(ordering: .relaxed) else {
             count.wrappingSubtract(1, ordering: .relaxed)
             refusals.increment()
             return false

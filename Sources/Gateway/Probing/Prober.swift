@@ -19,9 +19,16 @@ package final class Prober {
     private let completer: Completer
     /// The positions of the routes that probe, by their names.
     private let routes: [String: Int]
-    private var last: KeyID?
-    /// Probes that are under way.
-    private(set) var underWay = 0
+    private let progress: Progress
+
+    /// How far the probers of a loop are, one after the other, so that the limit holds over all.
+    private final class Progress {
+        var last: KeyID?
+        var underWay = 0
+    }
+
+    /// Probes that are under way on the loop.
+    var underWay: Int { progress.underWay }
 
     /// Probes under way on one loop that no client asked for.
     static let concurrency = 16
@@ -30,8 +37,10 @@ package final class Prober {
 
     init(
         _ table: RoutingTable, through clients: [any UpstreamClient], _ services: LoopServices,
-        _ ledger: ProbeLedger, staged: [String: StagedRoute], _ completer: Completer
+        _ ledger: ProbeLedger, staged: [String: StagedRoute], _ completer: Completer,
+        succeeding predecessor: Prober? = nil
     ) {
+        progress = predecessor?.progress ?? Progress()
         self.staged = staged
         self.completer = completer
         self.table = table
@@ -52,8 +61,8 @@ package final class Prober {
     /// - Throws: When the store failed.
     package func round() async throws(StoreError) {
         guard !routes.isEmpty else { return }
-        let page = try await services.keys.unknown(after: last, limit: Self.page)
-        last = page.count < Self.page ? nil : page.last?.id
+        let page = try await services.keys.unknown(after: progress.last, limit: Self.page)
+        progress.last = page.count < Self.page ? nil : page.last?.id
         let now = services.timers.now
         for key in page { discover(key, now: now) }
         let due = ledger.withSchedule { schedule in
@@ -97,10 +106,10 @@ package final class Prober {
     }
 
     private func start(_ id: KeyID, telling wait: Promise<Bool>? = nil) {
-        underWay += 1
+        progress.underWay += 1
         services.start {
             let isSettled = await self.probe(id)
-            self.underWay -= 1
+            self.progress.underWay -= 1
             wait?.give(isSettled)
         }
     }

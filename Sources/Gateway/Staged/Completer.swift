@@ -7,11 +7,16 @@ import Telemetry
 package final class Completer {
     private let routes: [String: StagedRoute]
     private let services: LoopServices
-    /// The records that are gone on with now.
-    private(set) var underWay: Set<KeyID> = []
-    private var last: KeyID?
-    private var waits: [KeyID: Wait] = [:]
+    private let progress: Progress
     private var hasEnded = false
+
+    /// How far the completers of a loop are, one after the other: what one has under way counts for
+    /// its successor, so that the limits hold over all.
+    private final class Progress {
+        var underWay: Set<KeyID> = []
+        var last: KeyID?
+        var waits: [KeyID: Wait] = [:]
+    }
 
     /// When a record is tried again that could not be ended.
     private struct Wait {
@@ -31,10 +36,19 @@ package final class Completer {
     /// Records whose pauses are remembered.
     static let remembered = 10_000
 
-    init(_ routes: [String: StagedRoute], _ services: LoopServices) {
+    /// - Parameter predecessor: Whose place it takes; that one takes nothing up any more.
+    init(
+        _ routes: [String: StagedRoute], _ services: LoopServices,
+        succeeding predecessor: Completer? = nil
+    ) {
         self.routes = routes
         self.services = services
+        progress = predecessor?.progress ?? Progress()
+        predecessor?.end()
     }
+
+    /// The records that are gone on with now.
+    var underWay: Set<KeyID> { progress.underWay }
 
     /// Looks at the next suspended records and goes on with those whose time has come. To be called
     /// about once a second, on one loop; it does not wait for their ends.
@@ -47,15 +61,15 @@ package final class Completer {
             guard underWay.count < Self.concurrency, !hasEnded, bytes < Self.roundBytes else {
                 return
             }
-            let page = try await services.keys.suspended(after: last, limit: Self.page)
+            let page = try await services.keys.suspended(after: progress.last, limit: Self.page)
             for key in page {
                 guard underWay.count < Self.concurrency else { return }
-                last = key.id
+                progress.last = key.id
                 bytes += key.bytesOfWork
                 if isDue(key.id) { take(key) }
             }
             guard page.count == Self.page else {
-                last = nil
+                progress.last = nil
                 return
             }
         }
@@ -67,21 +81,21 @@ package final class Completer {
         take(key)
     }
 
-    /// Takes nothing up any more, because the process is about to end.
+    /// Takes nothing up any more, because the process is about to end, or has a newer completer.
     func end() { hasEnded = true }
 
     private func isDue(_ id: KeyID) -> Bool {
         guard !underWay.contains(id) else { return false }
-        return waits[id].map { $0.until <= services.timers.now } ?? true
+        return progress.waits[id].map { $0.until <= services.timers.now } ?? true
     }
 
     private func take(_ key: IdempotencyKey) {
         guard let staged = routes[key.route], !hasEnded else { return }
         guard staged.fits(key) else { return staged.noteMisfit(key) }
-        underWay.insert(key.id)
+        progress.underWay.insert(key.id)
         services.start {
             let isOver = await self.work(on: key.id, staged)
-            self.underWay.remove(key.id)
+            self.progress.underWay.remove(key.id)
             self.note(key.id, isOver: isOver)
         }
     }
@@ -109,18 +123,19 @@ package final class Completer {
 
     private func note(_ id: KeyID, isOver: Bool) {
         guard !isOver else {
-            waits[id] = nil
+            progress.waits[id] = nil
             return
         }
         let now = services.timers.now
-        let pause = waits[id].map { min($0.pause * 2, Self.longestPause) } ?? Self.shortestPause
-        if waits[id] == nil, waits.count >= Self.remembered {
-            waits = waits.filter { $0.value.until > now }
+        let known = progress.waits[id]
+        let pause = known.map { min($0.pause * 2, Self.longestPause) } ?? Self.shortestPause
+        if known == nil, progress.waits.count >= Self.remembered {
+            progress.waits = progress.waits.filter { $0.value.until > now }
             // Of too many, those that are forgotten are tried in every turn.
-            guard waits.count < Self.remembered else { return }
+            guard progress.waits.count < Self.remembered else { return }
         }
         let nanoseconds = UInt64(clamping: pause.components.seconds) * 1_000_000_000
-        waits[id] = Wait(
+        progress.waits[id] = Wait(
             pause: pause, until: now + nanoseconds + services.jitter(nanoseconds / 4))
     }
 

@@ -3,6 +3,7 @@ enum Command: Sendable, Hashable {
     case serve(ServeOptions)
     case check(CheckOptions)
     case demo(DemoOptions)
+    case reload(ReloadOptions)
     case backup(BackupOptions)
     case keys(KeysOptions)
     case version
@@ -12,13 +13,14 @@ enum Command: Sendable, Hashable {
 
 /// The first word of a command line.
 enum Verb: String, Sendable, CaseIterable {
-    case serve, check, keys, backup, demo, version, help
+    case serve, check, reload, keys, backup, demo, version, help
 
     /// One line of the overview.
     var summary: String {
         switch self {
         case .serve: "Serve as the configuration says, until SIGTERM"
         case .check: "Print the effective configuration, or all mistakes in it"
+        case .reload: "Have the running gateway read its configuration anew"
         case .keys: "Look at keys, and settle those whose outcome is unknown"
         case .backup: "Copy the running gateway's store to a new file"
         case .demo: "Send retries through a gateway in front of a small backend, and count"
@@ -93,6 +95,8 @@ extension Command {
         switch verb {
         case .serve: return .serve(try options(rest, ServeOptions(), ServeOptions.options, verb))
         case .check: return .check(try options(rest, CheckOptions(), CheckOptions.options, verb))
+        case .reload:
+            return .reload(try options(rest, ReloadOptions(), ReloadOptions.options, verb))
         case .demo: return .demo(try options(rest, DemoOptions(), DemoOptions.options, verb))
         case .backup: return .backup(try backup(rest))
         case .keys where rest.first == Verb.help.rawValue:

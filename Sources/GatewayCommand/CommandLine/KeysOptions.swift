@@ -231,7 +231,7 @@ extension GivenAnswer {
 
 extension Address {
     /// The admin listener that `http://HOST:PORT` or `unix:PATH` names.
-    fileprivate init(admin text: String) throws(Invalid) {
+    init(admin text: String) throws(Invalid) {
         let expected = "expected http://HOST:PORT or unix:PATH, found \"\(text)\""
         do throws(Invalid) {
             switch try UpstreamURL(text) {

@@ -98,7 +98,8 @@ extension KeysOptions {
 }
 
 extension Environment {
-    fileprivate var adminToken: Secret? {
+    /// The token of callers that read no configuration.
+    var adminToken: Secret? {
         variable("ONCEGATE_ADMIN_TOKEN").map { Secret(value: $0) }
     }
 }

@@ -7,6 +7,7 @@ enum Usage {
         case .keys: action.map { keys($0) } ?? keys
         case .serve: text(.serve, ServeOptions.options)
         case .check: text(.check, CheckOptions.options)
+        case .reload: text(.reload, ReloadOptions.options)
         case .backup: text(.backup, BackupOptions.options, argument: "PATH")
         case .demo: text(.demo, DemoOptions.options)
         case .version: text(.version, [Option<Never>]())

@@ -155,6 +155,8 @@ extension Configuration {
         var writeIdle = Duration.seconds(30)
         /// From SIGTERM to the end of what is still running.
         var drain = Duration.seconds(30)
+        /// From SIGTERM, and `/readyz` saying so, to the end of accepting.
+        var drainDelay = Duration.zero
 
         static var members: [Member<Timeouts>] {
             [
@@ -163,6 +165,7 @@ extension Configuration {
                 Member("keep_alive", \.keepAlive, .duration(waiting)),
                 Member("write_idle", \.writeIdle, .duration(waiting)),
                 Member("drain", \.drain, .duration(.zero...waiting.upperBound)),
+                Member("drain_delay", \.drainDelay, .duration(.zero...waiting.upperBound)),
             ]
         }
     }

@@ -9,22 +9,58 @@ import JSON
 import Telemetry
 import Transport
 
-/// What all event loops share.
+/// What all event loops share, as long as the process runs.
 struct Shared: Sendable {
-    let configuration: Configuration
-    let table: RoutingTable
+    let loopCount: Int
     let keys: IdempotencyKeyService
     let log: Log
     let metrics: Metrics
-    let gatewayMetrics: GatewayMetrics
     let places: ConnectionLimit
     let probes = ProbeLedger()
     let detached: DetachedTransfers
     let spool: SpoolSpace
-    /// How many requests each upstream may have at one time; nil for any number.
-    let inFlight: [InFlightLimit?]
     /// Copies the store to a new file; why it failed, if it did.
     let backup: @Sendable (_ path: String) async -> StoreError?
+}
+
+/// What all event loops share until the configuration is replaced; a request keeps the one that it
+/// began with.
+struct Rules: Sendable {
+    /// Counts configurations since the start, from 1.
+    let generation: Int
+    let loaded: LoadedConfiguration
+    let table: RoutingTable
+    let metrics: GatewayMetrics
+    /// How many requests upstreams may have at one time, by their names, where there is a bound. One
+    /// that had a bound before keeps its count.
+    let inFlight: [String: InFlightLimit]
+
+    var configuration: Configuration { loaded.configuration }
+
+    /// - Throws: ``StartError`` for a pattern that the router does not take.
+    init(
+        _ loaded: LoadedConfiguration, succeeding predecessor: Rules?, _ metrics: Metrics
+    ) throws(StartError) {
+        generation = (predecessor?.generation ?? 0) + 1
+        self.loaded = loaded
+        table = try loaded.configuration.routingTable()
+        self.metrics = GatewayMetrics(metrics, table: table)
+        var inFlight: [String: InFlightLimit] = [:]
+        for upstream in loaded.configuration.upstreams {
+            guard let limit = upstream.value.maxInFlight else { continue }
+            inFlight[upstream.name] =
+                predecessor?.inFlight[upstream.name] ?? InFlightLimit(limit)
+        }
+        self.inFlight = inFlight
+    }
+
+    /// Has bounds that were there before go by this configuration.
+    func takeOverLimits() {
+        for upstream in configuration.upstreams {
+            guard let limit = upstream.value.maxInFlight else { continue }
+            inFlight[upstream.name]?.change(limit)
+        }
+    }
 }
 
 /// What the end of draining had to cut.
@@ -39,36 +75,75 @@ struct DrainCuts: Sendable {
     }
 }
 
+/// What the admin listener asks of the whole process.
+struct AdminQuestions: Sendable {
+    /// Whether the process is about to end.
+    let isDraining: @Sendable () -> Bool
+    /// Reads the configuration anew.
+    let reload: @Sendable () async -> ReloadOutcome
+}
+
 /// Everything that lives on one event loop: its server, its handlers, its upstream connections.
 final class LoopGraph {
     private let shared: Shared
     private let reactor: Reactor
+    private let tasks: LoopTasks
     private let server: HTTPServer
-    private let handler: GatewayHandler
-    private let multi: CurlMulti
-    private let clients: [CurlClient]
-    private let prober: Prober
-    private var admin: HTTPServer?
+    private var rules: Rules
+    private var handler: GatewayHandler
+    private var upstreams: UpstreamSet
+    private var admin: Admin?
     private var maintenance: Maintenance?
+    private var isDraining = false
 
-    init(_ shared: Shared, on loop: isolated EventLoop) {
+    /// The admin listener, and what it asks the process.
+    private struct Admin {
+        let server: HTTPServer
+        let questions: AdminQuestions
+    }
+
+    init(_ shared: Shared, _ rules: Rules, on loop: isolated EventLoop) {
         self.shared = shared
+        self.rules = rules
         reactor = loop.reactor
-        let multi = CurlMulti(on: loop.reactor)
-        self.multi = multi
-        let loops = shared.configuration.loopCount
-        clients = zip(shared.configuration.upstreams, shared.inFlight).map { upstream, inFlight in
-            CurlClient(upstream.value.options(loops: loops, inFlight), on: multi)
+        tasks = LoopTasks(loop)
+        upstreams = UpstreamSet(loops: shared.loopCount, on: loop.reactor)
+        let clients = upstreams.clients(for: rules.loaded, rules.inFlight)
+        handler = Self.handler(shared, rules, clients, tasks, reactor, succeeding: nil)
+        server = HTTPServer(
+            handler: handler, options: Self.options(shared, rules), places: shared.places,
+            reactor: loop.reactor)
+    }
+
+    /// Has requests that begin from now on go by new rules. What is under way keeps its own, idle
+    /// connections to upstreams that are as they were are kept.
+    func replace(_ rules: Rules) {
+        guard !isDraining else { return }
+        self.rules = rules
+        let clients = upstreams.clients(for: rules.loaded, rules.inFlight)
+        handler = Self.handler(shared, rules, clients, tasks, reactor, succeeding: handler)
+        server.replace(handler: handler, options: Self.options(shared, rules))
+        maintenance?.use(handler.prober, handler.completer)
+        if let admin {
+            admin.server.replace(
+                handler: adminHandler(admin.questions), options: Self.adminOptions(rules))
         }
-        handler = GatewayHandler(
-            table: shared.table, clients: clients, keys: shared.keys,
-            timers: LoopTimers(loop.reactor), log: shared.log, metrics: shared.gatewayMetrics,
-            detached: shared.detached, ledger: shared.probes,
-            tasks: LoopTasks(loop), spool: FileSpool(shared.spool))
-        prober = handler.prober
-        var options = shared.configuration.serverOptions
-        let log = shared.log
-        let metrics = shared.gatewayMetrics
+    }
+
+    private static func handler(
+        _ shared: Shared, _ rules: Rules, _ clients: [CurlClient], _ tasks: LoopTasks,
+        _ reactor: Reactor, succeeding predecessor: GatewayHandler?
+    ) -> GatewayHandler {
+        GatewayHandler(
+            table: rules.table, clients: clients, keys: shared.keys,
+            timers: LoopTimers(reactor), log: shared.log, metrics: rules.metrics,
+            detached: shared.detached, ledger: shared.probes, tasks: tasks,
+            spool: FileSpool(shared.spool), succeeding: predecessor)
+    }
+
+    private static func options(_ shared: Shared, _ rules: Rules) -> ServerOptions {
+        var options = rules.configuration.serverOptions
+        let (log, metrics) = (shared.log, rules.metrics)
         options.onRefusal = { status, reason, downstream in
             // What the handler itself failed at was a request, and is counted as one.
             if status != 500 { metrics.countRefusedHead(status) }
@@ -87,68 +162,97 @@ final class LoopGraph {
                 line.member("reason", reason)
             }
         }
-        server = HTTPServer(
-            handler: handler, options: options, places: shared.places, reactor: loop.reactor)
+        return options
+    }
+
+    private static func adminOptions(_ rules: Rules) -> ServerOptions {
+        var options = rules.configuration.serverOptions
+        options.lastAnswer = nil
+        return options
     }
 
     /// Serves clients on a listening socket.
     ///
     /// - Parameter takesProxyHeaders: Whether every connection begins with a PROXY header.
-    func listen(_ descriptor: Int32, takesProxyHeaders: Bool, on loop: isolated EventLoop) {
-        server.listen(descriptor, takesProxyHeaders: takesProxyHeaders, on: loop)
+    func listen(
+        _ socket: ListeningSocket, takesProxyHeaders: Bool, on loop: isolated EventLoop
+    ) {
+        server.listen(socket, takesProxyHeaders: takesProxyHeaders, on: loop)
     }
 
     /// Serves operators on a listening socket.
     func listenForAdmin(
-        _ descriptor: Int32, isDraining: @escaping @Sendable () -> Bool, on loop: isolated EventLoop
+        _ socket: ListeningSocket, _ questions: AdminQuestions, on loop: isolated EventLoop
     ) {
+        let server = HTTPServer(
+            handler: adminHandler(questions), options: Self.adminOptions(rules),
+            places: ConnectionLimit(256), reactor: loop.reactor)
+        server.listen(socket, on: loop)
+        admin = Admin(server: server, questions: questions)
+    }
+
+    private func adminHandler(_ questions: AdminQuestions) -> AdminHandler {
         let keys = shared.keys
-        let access = shared.configuration.adminAccess
-        let policies = shared.table.policies
+        let access = rules.configuration.adminAccess
+        let policies = rules.table.policies
         let operations = KeyOperations(
             keys, access: access, log: shared.log, making: .withCrypto()
         ) { policies[$0] ?? KeyPolicy() }
-        let handler = AdminHandler([
+        return AdminHandler([
             .health,
             .readiness([
                 ReadinessCheck("store") { keys.isReady },
-                ReadinessCheck("draining") { !isDraining() },
+                ReadinessCheck("draining") { !questions.isDraining() },
             ]),
             .metrics(shared.metrics),
             .description,
             operations.resource,
             .backup(access, copy: shared.backup),
+            .reload(access, questions.reload),
         ])
-        let server = HTTPServer(
-            handler: handler, options: shared.configuration.serverOptions,
-            places: ConnectionLimit(256), reactor: loop.reactor)
-        server.listen(descriptor, on: loop)
-        admin = server
     }
 
     /// Has this loop see to all keys in the background, until it is drained.
     func maintain(on loop: isolated EventLoop) {
         let maintenance = Maintenance(
-            shared.keys, prober, handler.completer, log: shared.log, on: reactor)
+            shared.keys, handler.prober, handler.completer, log: shared.log, on: reactor)
         maintenance.begin(on: loop)
         self.maintenance = maintenance
     }
 
-    /// Ends what runs, within `limit`: connections and keyed transfers, those too whose clients are
-    /// gone. What is cut is concluded before this returns, unless the store takes too long.
+    /// Stops accepting and lets what runs end within `limit`: connections and keyed transfers, those
+    /// too whose clients are gone. Transfers that do not are cut, and concluded before this returns,
+    /// unless the store takes too long; their clients are told.
     func drain(within limit: Duration) async -> DrainCuts {
+        isDraining = true
         let start = reactor.now
         var cuts = DrainCuts()
-        cuts.connections = await server.drain(within: limit)
-        let spent = Duration.nanoseconds(Int64(reactor.now.nanoseconds - start.nanoseconds))
-        let multi = multi
+        let isQuiet = await server.drain(within: limit)
+        let spent = reactor.now - start
         cuts.transfers = await handler.drain(
-            within: max(.zero, limit - spent), grace: Self.grace, cutting: { multi.abort() })
+            within: isQuiet ? max(.zero, limit - spent) : .zero, grace: Self.grace,
+            cutting: { self.upstreams.abort() })
         maintenance?.end()
-        for client in clients { client.close() }
+        // Nothing is sent any more, so that whoever still waits to send gets to know it.
+        upstreams.abort()
         return cuts
     }
 
+    /// Ends the connections that are left after ``drain(within:)``.
+    ///
+    /// - Returns: how many these were.
+    func cut() async -> Int {
+        let cut = await server.cut(after: Self.lastAnswers)
+        upstreams.close()
+        if let admin {
+            _ = await admin.server.drain(within: Self.lastAnswers)
+            _ = await admin.server.cut(after: .zero)
+        }
+        return cut
+    }
+
+    /// How long the answers to what was cut may take.
+    private static let lastAnswers = Duration.milliseconds(250)
     /// How long the store may take over what draining cut.
     private static let grace = Duration.seconds(5)
 }

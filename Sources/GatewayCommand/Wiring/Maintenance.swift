@@ -9,8 +9,8 @@ import Transport
 /// gone on with, expired records removed.
 final class Maintenance {
     private let keys: IdempotencyKeyService
-    private let prober: Prober
-    private let completer: Completer
+    private var prober: Prober
+    private var completer: Completer
     private let log: Log
     private let reactor: Reactor
     private var hasEnded = false
@@ -28,7 +28,7 @@ final class Maintenance {
 
     /// Begins; `loop` is the one that it was made for.
     func begin(on loop: isolated EventLoop) {
-        let (keys, prober, completer) = (keys, prober, completer)
+        let keys = keys
         // Often enough for a lease of a second.
         every(.milliseconds(100), "leases not renewed", on: loop) { await keys.renewLeases() }
         every(.milliseconds(250), "unsaved not delivered", on: loop) { await keys.retryUnsaved() }
@@ -38,11 +38,19 @@ final class Maintenance {
         every(.seconds(5), "unknown records not looked at", on: loop) {
             try await keys.noteOldestUnknown()
         }
-        every(.seconds(1), "unknown outcomes not seen to", on: loop) { try await prober.round() }
+        every(.seconds(1), "unknown outcomes not seen to", on: loop) {
+            try await self.prober.round()
+        }
         every(.seconds(1), "suspended keys not gone on with", atOnce: true, on: loop) {
-            try await completer.round()
+            try await self.completer.round()
         }
         every(.seconds(1), "expired records not removed", on: loop) { try await self.reap() }
+    }
+
+    /// Goes on with those of a new routing table.
+    func use(_ prober: Prober, _ completer: Completer) {
+        self.prober = prober
+        self.completer = completer
     }
 
     /// Nothing is begun any more; what is under way ends by itself.

@@ -85,6 +85,7 @@ extension Configuration {
         options.keepAlive = timeouts.keepAlive
         options.writeIdle = timeouts.writeIdle
         options.trustedPeers = trustedPeers
+        options.lastAnswer = LastAnswer.answer
         return options
     }
 

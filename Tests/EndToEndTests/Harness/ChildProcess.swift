@@ -17,10 +17,12 @@ final class ChildProcess: Sendable {
 
     /// Starts `path` with arguments in a directory.
     ///
-    /// - Parameter environment: Variables beside those of the tests.
+    /// - Parameters:
+    ///   - environment: Variables beside those of the tests.
+    ///   - descriptors: What it finds at its descriptors from 3 on.
     init(
         _ path: String, _ arguments: [String], in directory: String = "/",
-        environment: [String: String] = [:]
+        environment: [String: String] = [:], descriptors: [Int32] = []
     ) throws {
         let out = try Self.pipe()
         let err = try Self.pipe()
@@ -35,7 +37,13 @@ final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_adddup2(&actions, out.write, 1)
         posix_spawn_file_actions_adddup2(&actions, err.write, 2)
-        GNU.addCloseFrom(&actions, 3)
+        // Copies beyond the numbers that they are to get, so that none is overwritten too early.
+        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 100) }
+        defer { for copy in copies { close(copy) } }
+        for (index, copy) in copies.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, copy, Int32(3 + index))
+        }
+        GNU.addCloseFrom(&actions, Int32(3 + copies.count))
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

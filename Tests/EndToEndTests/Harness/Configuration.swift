@@ -21,6 +21,10 @@ struct Configuration: Sendable {
     var faults: Faults?
     /// A command that starts the gateway, with arguments to go before the gateway's path.
     var launcher: [String] = []
+    /// Variables of the gateway's environment.
+    var environment: [String: String] = [:]
+    /// What the gateway finds at its descriptors from 3 on.
+    var sockets: [Socket] = []
 
     init(_ change: (inout Configuration) -> Void = { _ in }) { change(&self) }
 

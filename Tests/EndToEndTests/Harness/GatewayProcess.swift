@@ -10,6 +10,8 @@ final class GatewayProcess {
     private(set) var adminPort: UInt16
     private let configuration: Configuration
     private let upstreamURL: String
+    /// The ports that the file names; 0 where the kernel picked them.
+    private var writtenPorts: (UInt16, UInt16) = (0, 0)
     /// Whether a test ended it on purpose.
     private(set) var wasEnded = false
 
@@ -43,15 +45,66 @@ final class GatewayProcess {
         try process.waitForExit()
         let text = (configuration ?? self.configuration).text(
             upstreamURL: upstreamURL, directory: directory.path, port: port, adminPort: adminPort)
+        writtenPorts = (port, adminPort)
         (process, port, adminPort) = try Self.start(
             text, configuration ?? self.configuration, in: directory)
         wasEnded = false
     }
 
-    /// Sends SIGTERM: the gateway is to drain.
-    func terminate() {
+    /// The path of its configuration.
+    var file: String { "\(directory.path)/gateway.json" }
+
+    /// Puts another configuration into its file, without telling it.
+    ///
+    /// - Parameter upstreamURL: Where `api` is from now on, if it is not the origin.
+    func write(_ configuration: Configuration, upstreamURL: String? = nil) throws {
+        try write(
+            configuration.text(
+                upstreamURL: upstreamURL ?? self.upstreamURL, directory: directory.path,
+                port: writtenPorts.0, adminPort: writtenPorts.1))
+    }
+
+    /// Puts a text into the file of its configuration.
+    func write(_ text: String) throws {
+        let new = try directory.write("gateway.json.new", text)
+        guard rename(new, file) == 0 else { throw HarnessError("rename: \(errno)") }
+    }
+
+    /// Sends SIGHUP, and waits for the line of the log that tells what came of it.
+    ///
+    /// - Parameter level: That of the line, where others may come from signals before.
+    @discardableResult
+    func hangUp(expecting level: String? = nil) throws -> JSONText {
+        let before = process.errors.all.filter(Self.tellsOfReload).count
+        process.signal(SIGHUP)
+        var seen = 0
+        return try process.errors.first("what came of SIGHUP") { line in
+            guard Self.tellsOfReload(line) else { return nil }
+            seen += 1
+            guard seen > before else { return nil }
+            let entry = try JSONText(parsing: line)
+            return level == nil || entry["level"]?.string == level ? entry : nil
+        }
+    }
+
+    private static func tellsOfReload(_ line: String) -> Bool {
+        line.contains(#""message":"reloaded""#) || line.contains(#""message":"reload refused"#)
+            || line.contains(#""message":"not reloaded""#)
+    }
+
+    /// Sends SIGTERM, or another signal at which the gateway is to drain.
+    func terminate(by signal: Int32 = SIGTERM) {
         wasEnded = true
-        process.signal(SIGTERM)
+        process.signal(signal)
+    }
+
+    /// How many TCP sockets of its network are in a state, given as in `/proc/net/tcp`, on the way
+    /// to an address that nobody has.
+    func sockets(inState state: String) throws -> Int {
+        try readFile("/proc/\(process.pid)/net/tcp").split(separator: "\n").filter { line in
+            let words = line.split(separator: " ")
+            return words.count > 3 && words[2].hasPrefix("010200C0:") && words[3] == state
+        }.count
     }
 
     /// Sends SIGKILL and waits for the end.
@@ -82,7 +135,9 @@ final class GatewayProcess {
         let words = configuration.launcher + [binary, "serve", "--config", file]
         let process = try ChildProcess(
             words[0], Array(words.dropFirst()), in: directory.path,
-            environment: configuration.faults?.environment ?? [:])
+            environment: configuration.environment
+                .merging(configuration.faults?.environment ?? [:]) { $1 },
+            descriptors: configuration.sockets.map(\.number))
         var port: UInt16?
         var adminPort: UInt16?
         let ports = try process.errors.first("its listeners") { line -> (UInt16, UInt16)? in

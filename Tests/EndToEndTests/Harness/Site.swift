@@ -87,6 +87,13 @@ final class Site {
         throw HarnessError("the gateway still takes connections")
     }
 
+    /// Waits until the gateway says that it drains.
+    func waitUntilDraining() throws {
+        _ = try gateway.process.errors.first("the beginning of draining") { line in
+            line.contains(#""message":"draining""#) ? true : nil
+        }
+    }
+
     /// Sends a request again until the answer `isWanted`, which time alone brings about.
     func poll(_ call: Call, until isWanted: (WireResponse) -> Bool) throws -> WireResponse {
         let deadline = Deadline()

@@ -98,6 +98,9 @@ final class Socket: Sendable {
         }
     }
 
+    /// The descriptor, for a process that is to inherit it; it stays this one's to close.
+    var number: Int32 { current }
+
     /// Takes the next connection; nil once the socket was shut.
     func accepted() -> Socket? {
         let descriptor = self.descriptor.withLock { $0 }
