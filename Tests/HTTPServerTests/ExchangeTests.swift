@@ -180,8 +180,13 @@ import Transport
             handler: ClosureHandler(respond), options: options, places: ConnectionLimit(1),
             reactor: loop.reactor)
         let stream = try #require(ByteStream(adopting: ends[1], on: loop.reactor))
-        let connection = Connection(stream, server: server, peer: "unix")
-        loop.start { await connection.run() }
+        let connection = Connection(
+            stream, server: server, peer: "unix", port: nil, takesProxyHeader: false)
+        loop.start {
+            while await connection.run() != nil {
+                _ = await stream.watch.waitUntilReadable(until: nil)
+            }
+        }
         return Client(try #require(ByteStream(adopting: ends[0], on: loop.reactor)))
     }
 }

@@ -318,7 +318,7 @@ struct RequestParserTests {
         let first = try parser.parse(input.span)
         #expect(first.consumed == 28)
         #expect(first.head.map { latin1($0.target) } == "/1")
-        #expect(parser.isIdle)
+        #expect((parser.isIdle as Bool) == true)
         let second = try parser.parse(input.span.extracting(28..<input.count))
         #expect(second.consumed == input.count - 28)
         #expect(second.head.map { latin1($0.target) } == "/2")

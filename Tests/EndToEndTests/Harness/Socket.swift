@@ -25,7 +25,7 @@ final class Socket: Sendable {
 
     /// Listens.
     static func listening(
-        at place: Place, backlog: Int32 = 1024
+        at place: Place = .v4(0), backlog: Int32 = 1024
     ) throws -> (socket: Socket, port: UInt16) {
         let result = try make(place)
         let descriptor = result.current
@@ -56,6 +56,11 @@ final class Socket: Sendable {
         if let receiveBuffer { set(descriptor, SOL_SOCKET, SO_RCVBUF, receiveBuffer) }
         guard withAddress(of: place, { connect(descriptor, $0, $1) }) == 0 else { throw Reset() }
         return result
+    }
+
+    /// Connects to a port of 127.0.0.1.
+    static func connected(to port: UInt16, receiveBuffer: Int32? = nil) throws -> Socket {
+        try connected(to: .v4(port), receiveBuffer: receiveBuffer)
     }
 
     private static func make(_ place: Place) throws -> Socket {

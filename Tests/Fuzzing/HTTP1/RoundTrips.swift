@@ -1,7 +1,7 @@
 import HTTP
 
 /// A body under way, and its bytes so far.
-struct BodyReader {
+struct BodyReader: ~Copyable {
     private var decoder: BodyDecoder
     private var bytes: [UInt8] = []
 
