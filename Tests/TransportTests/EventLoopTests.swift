@@ -59,7 +59,13 @@ import Testing
             let receiver = try #require(ByteStream(adopting: far, on: loop.reactor))
             loop.start {
                 let block = [UInt8](repeating: 1, count: 1 << 20)
-                for _ in 0..<8 { try? await sender.write(block, idle: .seconds(60)) }
+                for number in 0..<8 {
+                    do {
+                        try await sender.write(block, idle: .seconds(60))
+                    } catch {
+                        Issue.record("block \(number): \(error)")
+                    }
+                }
                 sender.close()
             }
             var sum = 0

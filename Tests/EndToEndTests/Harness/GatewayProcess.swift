@@ -12,6 +12,8 @@ final class GatewayProcess {
     private let upstreamURL: String
     /// The ports that the file names; 0 where the kernel picked them.
     private var writtenPorts: (UInt16, UInt16) = (0, 0)
+    /// Keep its ports while it is away.
+    private var reservations: [Socket] = []
     /// Whether a test ended it on purpose.
     private(set) var wasEnded = false
 
@@ -38,6 +40,9 @@ final class GatewayProcess {
         (process, port, adminPort) = try Self.start(
             configuration.text(upstreamURL: upstreamURL, directory: directory.path), configuration,
             in: directory)
+        // Sockets that the process inherited are somebody's anyhow.
+        guard configuration.sockets.isEmpty else { return }
+        reservations = [port, adminPort].compactMap { try? Socket.reserving($0) }
     }
 
     /// Starts it again after it ended, on the same database and the same ports.

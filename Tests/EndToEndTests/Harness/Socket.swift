@@ -46,6 +46,19 @@ final class Socket: Sendable {
         return (result, port)
     }
 
+    /// Keeps a port of 127.0.0.1 from everybody whom the kernel lets pick one, while a gateway that
+    /// ended is started again on it. Nothing connects to it.
+    static func reserving(_ port: UInt16) throws -> Socket {
+        let place = Place.v4(port)
+        let result = try make(place)
+        set(result.current, SOL_SOCKET, SO_REUSEADDR, 1)
+        set(result.current, SOL_SOCKET, SO_REUSEPORT, 1)
+        guard withAddress(of: place, { bind(result.current, $0, $1) }) == 0 else {
+            throw HarnessError("bind: \(errno)")
+        }
+        return result
+    }
+
     /// Connects; throws ``Reset`` when it is refused.
     ///
     /// - Parameter receiveBuffer: The size of the kernel's receive buffer, for stuck readers.

@@ -127,7 +127,7 @@ let forwardingRows: [WireCase] =
     [
         ("Keep-Alive: timeout=5", "Keep-Alive"),
         ("Proxy-Connection: keep-alive", "Proxy-Connection"),
-        ("TE: gzip", "TE"), ("TE: trailers, deflate;q=0.5", "TE"), ("Upgrade: foo", "Upgrade"),
+        ("TE: gzip", "TE"), ("Upgrade: foo", "Upgrade"),
         ("Trailer: X", "Trailer"), ("Proxy-Authorization: Basic a", "Proxy-Authorization"),
         ("Connection: X-Hop\r\nX-Hop: 1", "X-Hop"), ("Connection: x-hop\r\nX-HOP: 1", "X-Hop"),
         ("X-Hop: 1\r\nConnection: close-not, X-Hop", "X-Hop"),
@@ -139,6 +139,10 @@ let forwardingRows: [WireCase] =
             get("\($0.0)\r\nX-Stay: 1\r\n"), as: "GET /plain/a", has: ["X-Stay: 1"],
             lacks: [$0.1, "Connection"])
     } + [
+        forwarded(
+            "of TE, only trailers passes, made anew with its Connection", "RFC 9110 10.1.4",
+            get("TE: trailers, deflate;q=0.5\r\nX-Stay: 1\r\n"), as: "GET /plain/a",
+            inOrder: ["X-Stay: 1", "Connection: TE", "TE: trailers"]),
         forwarded(
             "Via is added", "RFC 9110 7.6.3", get(), as: "GET /plain/a", has: ["Via: 1.1 oncegate"]),
         forwarded(
