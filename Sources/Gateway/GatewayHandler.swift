@@ -88,8 +88,9 @@ package final class GatewayHandler: Handler {
     package func respond(
         to request: Request, through response: any ResponseWriter
     ) async throws {
-        let account = RequestAccount(startedAt: services.timers.now)
-        account.edge = services.receive(request.head, from: request.downstream)
+        let account = RequestAccount(
+            startedAt: services.timers.now,
+            services.receive(request.head, from: request.downstream))
         if case .options = request.head.method {
             return try await limit(request, response, account)
         }

@@ -55,13 +55,14 @@ final class RequestAccount {
     /// When it was answered, if that was before its line is written.
     var endedAt: UInt64?
     /// Where it comes from, and what it is called.
-    var edge = RequestEdge()
+    var edge: RequestEdge
     /// What its answer gets beside its own fields and its id; nil for nothing.
     var dress: AnswerDress?
     /// Whether its answer says something of a key.
     var isKeyed = false
 
-    init(startedAt: UInt64) {
+    init(startedAt: UInt64, _ edge: RequestEdge = RequestEdge()) {
+        self.edge = edge
         self.startedAt = startedAt
     }
 

@@ -6,6 +6,8 @@ package struct FieldName: Sendable {
     package let id: ID
     /// The name in lower case.
     let lowercased: [UInt8]
+    /// The name with the colon and the space that are written behind it.
+    let prefix: [UInt8]
 
     /// A name from text. Whether it is a token is the caller's to check with ``isToken``.
     package init(_ text: String) {
@@ -16,6 +18,7 @@ package struct FieldName: Sendable {
     private init(_ text: String, _ id: ID) {
         spelling = Array(text.utf8)
         lowercased = spelling.map(asciiLowercased)
+        prefix = spelling + [0x3A, 0x20]
         self.id = id
     }
 

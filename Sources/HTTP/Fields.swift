@@ -65,6 +65,14 @@ package struct Fields: Sendable {
     /// The position of the first line of that name at or after `start`.
     package func firstIndex(of name: FieldName, from start: Int = 0) -> Int? {
         var index = start
+        let id = name.id
+        guard id == .other else {
+            while index < lines.count {
+                if lines[index].id == id { return index }
+                index += 1
+            }
+            return nil
+        }
         while index < lines.count {
             if isLine(at: index, named: name) { return index }
             index += 1
@@ -93,12 +101,15 @@ package struct Fields: Sendable {
     /// Adds a line at the end. In the value, whitespace at the ends is left out, and CR, LF and NUL
     /// become spaces (RFC 9110 section 5.5). A name that is no token adds nothing.
     package mutating func append(_ name: FieldName, _ value: ArraySlice<UInt8>) {
-        append(name: name.spelling[...], id: name.id, value: value)
+        guard name.id != .other || name.isToken else { return }
+        let start = bytes.count
+        bytes.append(contentsOf: name.prefix)
+        finishLine(start, nameCount: name.spelling.count, name.id, value)
     }
 
     /// Adds a line at the end.
     package mutating func append(_ name: FieldName, _ value: [UInt8]) {
-        append(name: name.spelling[...], id: name.id, value: value[...])
+        append(name, value[...])
     }
 
     /// Adds a line at the end, with a text as its value.
@@ -108,42 +119,44 @@ package struct Fields: Sendable {
 
     /// Adds a line whose name is kept as it is written.
     package mutating func append(name: ArraySlice<UInt8>, value: ArraySlice<UInt8>) {
-        append(name: name, id: nil, value: value)
+        guard !name.isEmpty, name.allSatisfy(isTokenByte) else { return }
+        append(name, nil, value)
     }
 
     /// Adds a copy of another list's line.
     package mutating func append(line index: Int, of other: Fields) {
-        append(name: other.name(at: index), id: other.id(at: index), value: other.value(at: index))
+        append(other.name(at: index), other.id(at: index), other.value(at: index))
     }
 
-    /// Adds a line in the form in which it will be written.
-    ///
-    /// Takes slices and nothing generic: this is done several times for every request.
     private mutating func append(
-        name: ArraySlice<UInt8>, id: FieldName.ID?, value: ArraySlice<UInt8>
+        _ name: ArraySlice<UInt8>, _ id: FieldName.ID?, _ value: ArraySlice<UInt8>
     ) {
-        let isKnown = id.map { $0 != .other } ?? false
-        guard isKnown || !name.isEmpty && name.allSatisfy(isTokenByte) else { return }
-        let value = withoutBlankEnds(value)
         let start = bytes.count
         bytes.append(contentsOf: name)
-        let nameEnd = bytes.count
-        bytes.append(0x3A)
-        bytes.append(0x20)
+        bytes.append(": ")
+        finishLine(
+            start, nameCount: name.count,
+            id ?? FieldName.ID(of: bytes.span, start..<(start + name.count)), value)
+    }
+
+    /// Adds what follows a line's name, in the form in which it will be written.
+    ///
+    /// Takes slices and nothing generic: this is done several times for every request.
+    private mutating func finishLine(
+        _ start: Int, nameCount: Int, _ id: FieldName.ID, _ value: ArraySlice<UInt8>
+    ) {
+        let value = withoutBlankEnds(value)
         let valueStart = bytes.count
         bytes.append(contentsOf: value)
-        if value.contains(where: isBreak) {
-            for index in valueStart..<bytes.count where isBreak(bytes[index]) {
-                bytes[index] = 0x20
-            }
+        let valueEnd = bytes.count
+        if firstControlByte(bytes.span, from: valueStart, to: valueEnd) < valueEnd {
+            for index in valueStart..<valueEnd where isBreak(bytes[index]) { bytes[index] = 0x20 }
         }
         lines.append(
             Line(
-                nameStart: UInt32(start), nameEnd: UInt32(nameEnd),
-                valueStart: UInt32(valueStart), valueEnd: UInt32(bytes.count),
-                id: id ?? FieldName.ID(of: bytes.span, start..<nameEnd)))
-        bytes.append(0x0D)
-        bytes.append(0x0A)
+                nameStart: UInt32(start), nameEnd: UInt32(start + nameCount),
+                valueStart: UInt32(valueStart), valueEnd: UInt32(valueEnd), id: id))
+        bytes.append("\r\n")
     }
 
     /// Drops the lines for which `isUnwanted` says so.

@@ -77,7 +77,7 @@ package final class Edges: Sendable {
     func receive(
         _ head: borrowing RequestHead, from downstream: Downstream, _ words: inout RandomWords
     ) -> RequestEdge {
-        var edge = RequestEdge(self)
+        let edge = RequestEdge(self)
         if let requestIDs {
             edge.requestID =
                 requestIDs.received(head.fields, isTrusted: downstream.isTrusted)
@@ -113,7 +113,7 @@ extension Edges.RequestIDRules {
 }
 
 /// What is known of one request's way here, and what it is called from now on.
-struct RequestEdge {
+final class RequestEdge {
     let rules: Edges
     /// Empty where requests are given none.
     var requestID: [UInt8] = []

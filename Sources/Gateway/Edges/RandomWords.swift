@@ -25,18 +25,28 @@ struct RandomWords: RandomNumberGenerator {
 
     /// 128 bits as 32 hexadecimal digits in lower case; never all zeros.
     mutating func hexadecimal() -> [UInt8] {
-        var digits: [UInt8] = []
-        digits.reserveCapacity(32)
-        appendHexadecimal(next() | 1, to: &digits)
-        appendHexadecimal(next(), to: &digits)
-        return digits
+        let (high, low) = (next() | 1, next())
+        return unsafe [UInt8](unsafeUninitializedCapacity: 32) { digits, count in
+            for index in 0..<16 {
+                let shift = UInt64(60 - 4 * index)
+                unsafe digits[index] = hexadecimalDigit(high >> shift)
+                unsafe digits[index + 16] = hexadecimalDigit(low >> shift)
+            }
+            count = 32
+        }
     }
 }
 
 /// Appends 16 hexadecimal digits in lower case.
 func appendHexadecimal(_ number: UInt64, to text: inout [UInt8]) {
     for shift in stride(from: 60, through: 0, by: -4) {
-        let digit = UInt8(truncatingIfNeeded: number >> UInt64(shift)) & 15
-        text.append(digit < 10 ? digit + 0x30 : digit + 0x57)
+        text.append(hexadecimalDigit(number >> UInt64(shift)))
     }
+}
+
+/// The digit of the lowest four bits.
+@inline(__always)
+private func hexadecimalDigit(_ number: UInt64) -> UInt8 {
+    let digit = UInt8(truncatingIfNeeded: number) & 15
+    return digit < 10 ? digit + 0x30 : digit + 0x57
 }

@@ -41,7 +41,7 @@ struct ForwardedWay {
         } else if downstream.peer == Downstream.unixPeer {
             fields.append(.xForwardedFor, ForwardedElement.unknown)
         } else {
-            fields.append(.xForwardedFor, downstream.peer)
+            fields.append(.xForwardedFor, downstream.peerText)
         }
         let keeps = keepsXForwarded
         if !keeps || !fields.contains(.xForwardedProto) {
@@ -53,8 +53,8 @@ struct ForwardedWay {
         {
             fields.append(.xForwardedHost, host)
         }
-        if !keeps || !fields.contains(.xForwardedPort), let port = downstream.port {
-            fields.append(.xForwardedPort, String(port))
+        if !keeps || !fields.contains(.xForwardedPort), downstream.port != nil {
+            fields.append(.xForwardedPort, downstream.portText)
         }
     }
 
@@ -107,7 +107,7 @@ struct ForwardedWay {
     /// The peer in `X-Forwarded-For`; one on a Unix socket has no address.
     private var peerName: [UInt8] {
         downstream.peer == Downstream.unixPeer
-            ? ForwardedElement.unknown : Array(downstream.peer.utf8)
+            ? ForwardedElement.unknown : downstream.peerText
     }
 
     private var scheme: [UInt8] { downstream.isSecure ? Scheme.https : Scheme.http }
