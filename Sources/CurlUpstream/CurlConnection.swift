@@ -15,6 +15,8 @@ import Transport
     /// The most that libcurl receives in one call. It allocates as much per connection.
     private static let largestReceipt = 64 << 10
 
+    /// Whether the last answer's head came with much behind it, as the next may.
+    var expectsMuch = false
     /// When it became idle.
     var idleSince = Instant(nanoseconds: 0)
 
@@ -53,7 +55,7 @@ import Transport
         set(CURLOPT_NOSIGNAL, 1)
         set(CURLOPT_FRESH_CONNECT, 1)
         set(CURLOPT_TCP_NODELAY, 1)
-        set(CURLOPT_BUFFERSIZE, Self.largestReceipt)
+        if isSecure { set(CURLOPT_BUFFERSIZE, Self.largestReceipt) }
         // The environment's proxies are for people's browsers.
         set(CURLOPT_PROXY, "")
         set(CURLOPT_PROTOCOLS_STR, "http,https")

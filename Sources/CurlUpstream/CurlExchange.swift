@@ -34,6 +34,8 @@ final class CurlExchange: UpstreamExchange {
 
     private static let copied = 16 << 10
     private static let chunk = 64 << 10
+    /// What is worth memory of its own.
+    private static let much = 16 << 10
 
     init(_ request: UpstreamRequest, of client: CurlClient) {
         self.request = request
@@ -215,15 +217,43 @@ final class CurlExchange: UpstreamExchange {
                 if head != nil { return head }
             }
         } catch { throw failure(.malformed, error.reason) }
+        guard let connection, !isOver else { return nil }
+        if connection.expectsMuch, connection.watch?.isReadable == true {
+            return try parseMuch(from: connection)
+        }
         let scratch = unsafe reactor.scratch
-        guard let connection, !isOver,
-            let count = try received(unsafe connection.receive(into: scratch))
-        else { return nil }
+        guard let count = try received(unsafe connection.receive(into: scratch)) else {
+            return nil
+        }
+        connection.expectsMuch = count >= Self.much
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
         let elements = unsafe bytes.bindMemory(to: UInt8.self)
         do throws(ResponseError) {
             let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: elements))
             if consumed < count { unsafe input = Array(bytes[consumed...]) }
+            return head
+        } catch { throw failure(.malformed, error.reason) }
+    }
+
+    /// Receives into memory that becomes the input, so that a long body is not copied.
+    private func parseMuch(from connection: CurlConnection) throws(UpstreamError) -> ResponseHead? {
+        var outcome = CurlConnection.Transfer.wouldBlock
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Reactor.scratchSize) {
+            buffer, count in
+            outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let received) = outcome { count = received }
+        }
+        guard let count = try received(outcome) else { return nil }
+        connection.expectsMuch = count >= Self.much
+        do throws(ResponseError) {
+            let (consumed, head) = try parser.parse(bytes.span)
+            if count >= Reactor.scratchSize / 2 {
+                input = bytes
+                take(consumed)
+            } else if consumed < count {
+                // What is held is not to take much more memory than it has bytes.
+                input = Array(bytes[consumed...])
+            }
             return head
         } catch { throw failure(.malformed, error.reason) }
     }

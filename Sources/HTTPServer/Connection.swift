@@ -24,6 +24,8 @@ final class Connection {
     /// Which of the server's options the next request is read by.
     private var generation: Int
     private var exchange: Exchange?
+    /// Whether the last reception was a long one, as the next may be.
+    private var expectsMuch = false
     /// Whether the wait for the next request has the bound that the end of the server sets.
     private var awaitsLastRequest = false
 
@@ -33,6 +35,8 @@ final class Connection {
     private static let lingeringBytes = 64 << 20
     private static let lingeringTime: Duration = .seconds(10)
     private static let lingeringSilence: Duration = .seconds(2)
+    /// What is worth memory of its own.
+    private static let much = 16 << 10
     /// How long a task waits for the next head. A connection that idles longer waits without one,
     /// which takes a small part of the memory.
     private static let taskPatience: Duration = .milliseconds(20)
@@ -198,15 +202,42 @@ final class Connection {
             take(consumed)
             if let head { return .head(head) }
         }
+        if expectsMuch, stream.watch.isReadable { return try parseMuch() }
         let scratch = unsafe server.reactor.scratch
         switch unsafe stream.receive(into: scratch) {
         case .nothingYet: return .incomplete
         case .end, .failed: return .ended
         case .bytes(let count):
+            expectsMuch = count >= Self.much
             let received = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
             let bytes = unsafe received.bindMemory(to: UInt8.self)
             let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: bytes))
             if consumed < count { unsafe input = Array(received[consumed...]) }
+            return head.map { .head($0) } ?? .incomplete
+        }
+    }
+
+    /// Receives into memory that becomes the input, so that a long body is not copied.
+    private func parseMuch() throws(RequestError) -> Input {
+        var outcome = ByteStream.Received.nothingYet
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Reactor.scratchSize) {
+            buffer, count in
+            outcome = unsafe stream.receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let received) = outcome { count = received }
+        }
+        switch outcome {
+        case .nothingYet: return .incomplete
+        case .end, .failed: return .ended
+        case .bytes(let count):
+            expectsMuch = count >= Self.much
+            let (consumed, head) = try parser.parse(bytes.span)
+            if count >= Reactor.scratchSize / 2 {
+                input = bytes
+                take(consumed)
+            } else if consumed < count {
+                // What is held is not to take much more memory than it has bytes.
+                input = Array(bytes[consumed...])
+            }
             return head.map { .head($0) } ?? .incomplete
         }
     }
