@@ -113,6 +113,29 @@ private func changes(_ old: String, _ new: String) throws -> [String] {
             ).map(\.path) == ["upstreams.b.url"])
     }
 
+    @Test func `a secret's change in a rule of fields is noticed, and neither value is told`()
+        throws
+    {
+        func with(_ secret: String) -> Environment {
+            Environment(
+                variable: { _ in secret },
+                file: { _ throws(Invalid) in throw Invalid("there is none") })
+        }
+        let text = document(routes: [
+            #"""
+            {"name": "r", "path": "/r", "upstream": "api",
+             "request_fields": {"set": {"X-Key": "key ${KEY}"}, "add": {"X-All": ["a", "${KEY}"]}}}
+            """#
+        ])
+        let (old, new) = (try load(text, with("secret-1")), try load(text, with("secret-2")))
+        #expect(
+            new.changes(since: old).map(\.path) == [
+                "routes.r.request_fields.set.X-Key", "routes.r.request_fields.add.X-All[1]",
+            ])
+        #expect(old.hash == new.hash)
+        #expect(try load(text, with("secret-2")).changes(since: new) == [])
+    }
+
     @Test func `another content of a file that is named is a difference`() throws {
         var template = Array("/tmp/oncegate-test.XXXXXX".utf8CString)
         let descriptor = mkstemp(&template)
