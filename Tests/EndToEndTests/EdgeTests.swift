@@ -110,6 +110,10 @@ import Testing
                 let line = try site.gateway.accessLine { $0["request_id"]?.string == id }
                 #expect(line["path"]?.string == "/plain/a")
             }
+            var last = Call.get("/plain/a", [("Max-Forwards", "0")])
+            last.method = "OPTIONS"
+            let end = try site.send(last)
+            #expect(end.status == 200 && end.fields["X-Request-Id"]?.utf8.count == 32)
             let missing = try site.send(Call(key: "k\u{7F}"))
             #expect(try missing.json["request_id"]?.string == missing.fields["X-Request-Id"])
         }
