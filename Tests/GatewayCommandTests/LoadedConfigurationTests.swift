@@ -161,6 +161,29 @@ private func changes(_ old: String, _ new: String) throws -> [String] {
             try load(text, environment).changes(since: new).map(\.path) == ["upstreams.tls.tls.ca"])
     }
 
+    @Test func `a pipe is read, and one that nobody writes to is not waited for without end`()
+        throws
+    {
+        var template = Array("/tmp/oncegate-test.XXXXXX".utf8CString)
+        let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+        let path = directory + "/pipe"
+        defer {
+            unlink(path)
+            rmdir(directory)
+        }
+        #expect(mkfifo(path, 0o600) == 0)
+        #expect(throws: Invalid.self) {
+            try Environment.contents(of: path, limit: 1 << 20, patience: 20)
+        }
+        // Held open for reading, so that writing does not wait for a reader.
+        let pipe = open(path, O_RDWR | O_CLOEXEC)
+        #expect(write(pipe, "ab", 2) == 2)
+        let other = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        defer { close(other) }
+        close(pipe)
+        #expect(try Environment.contents(of: path, limit: 1 << 20) == Array("ab".utf8))
+    }
+
     @Test func `the hash is that of what check prints`() throws {
         let result = Configuration.read(Array(document().utf8), environment)
         let printed = try #require(result.effective)
