@@ -115,7 +115,8 @@ package final class GatewayHandler: Handler {
             try await route(limited, response, account)
         case .exhausted:
             defer { finish(account, request) }
-            let (head, body) = MaxForwards.answer(to: request.head)
+            var (head, body) = MaxForwards.answer(to: request.head)
+            account.dress(&head.fields)
             account.begin(head.status, .refused)
             account.bytesOut = body.count
             try await response.respond(head, body: body[...])

@@ -50,6 +50,35 @@ import Testing
         }
     }
 
+    @Test(arguments: ["/ruled/7/x", "/keyed/7"])
+    func `trailers bring nothing past the rules, nor an id or a key`(target: String) throws {
+        let trailers = "X-Gone: 1\r\nx-set: evil\r\nX-Request-Id: evil\r\nX-Sum: 1\r\n"
+        let configuration = Self.ruled {
+            $0.routes[1].replace(#""shared""#, with: #""shared", "header": "X-Key""#)
+            $0.members["request_id"] = #"{"header": "x-request-ID"}"#
+        }
+        try Site.run(configuration) { site in
+            site.origin.on(target) { exchange in
+                try exchange.readBody()
+                try exchange.send(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\(trailers)\r\n")
+            }
+            for method in ["GET", "POST"] {
+                let client = try site.connect()
+                try client.send(
+                    "\(method) \(target) HTTP/1.1\r\nHost: a\r\nX-Key: k\r\n"
+                        + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Key: evil\r\n"
+                        + "\(trailers)\r\n")
+                let response = try client.response(to: method)
+                #expect(response.trailers.lines.map(\.name) == ["X-Sum"])
+            }
+            let isGuarded = target.hasPrefix("/keyed")
+            let sent = site.origin.requests.map { $0.trailers.lines.map(\.name) }
+            #expect(
+                sent == (isGuarded ? [["X-Sum"], []] : [["X-Key", "X-Sum"], ["X-Key", "X-Sum"]]))
+        }
+    }
+
     @Test func `a key is another request's or not, whatever the rules say`() throws {
         try Site.run(
             Self.ruled {
@@ -110,6 +139,10 @@ import Testing
                 let line = try site.gateway.accessLine { $0["request_id"]?.string == id }
                 #expect(line["path"]?.string == "/plain/a")
             }
+            var last = Call.get("/plain/a", [("Max-Forwards", "0")])
+            last.method = "OPTIONS"
+            let end = try site.send(last)
+            #expect(end.status == 200 && end.fields["X-Request-Id"]?.utf8.count == 32)
             let missing = try site.send(Call(key: "k\u{7F}"))
             #expect(try missing.json["request_id"]?.string == missing.fields["X-Request-Id"])
         }

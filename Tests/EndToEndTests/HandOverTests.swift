@@ -68,6 +68,34 @@ import Testing
         }
     }
 
+    @Test
+    func `one that is terminated while it starts ends in order, and leaves no sockets behind`()
+        throws
+    {
+        let manager = try NotifySocket()
+        let directory = try TemporaryDirectory()
+        let paths = (0..<60).map { "\(directory.path)/\($0)" }
+        let listeners = paths.map { #"{"address": "unix:\#($0)"}"# }.joined(separator: ", ")
+        let configuration = Configuration {
+            $0.members["listeners"] = "[\(listeners)]"
+            $0.members["admin"] = "null"
+        }
+        let file = try directory.write(
+            "gateway.json",
+            configuration.text(upstreamURL: "http://127.0.0.1:1", directory: directory.path))
+        for _ in 0..<5 {
+            let process = try ChildProcess(
+                GatewayProcess.binary, ["serve", "--config", file],
+                environment: ["NOTIFY_SOCKET": manager.path])
+            try manager.waitFor { $0 == "STATUS=recovering" }
+            process.signal(SIGTERM)
+            #expect(try process.waitForExit() == .code(0))
+            let lines = try process.errors.complete()
+            #expect(lines.last?.contains(#""drained""#) == true, "\(lines)")
+            #expect(paths.filter { access($0, F_OK) == 0 } == [])
+        }
+    }
+
     @Test func `the admin listener is inherited too`() throws {
         let (socket, admin) = (try Socket.listening(), try Socket.listening())
         // In any order.

@@ -216,6 +216,14 @@ private func messages(_ text: String) -> [String] {
             "listeners[1].address: another listener has this address"
         ),
         (
+            "\"listeners\": [{\"address\": \"[0::1]:1\"}, {\"address\": \"[::1]:1\"}]",
+            "listeners[1].address: another listener has this address"
+        ),
+        (
+            "\"admin\": {\"address\": \"localhost:8080\"}",
+            "admin.address: a listener has the address \"localhost:8080\""
+        ),
+        (
             "\"admin\": {\"address\": \"127.0.0.1:8080\"}",
             "admin.address: a listener has the address \"127.0.0.1:8080\""
         ),

@@ -113,6 +113,29 @@ private func changes(_ old: String, _ new: String) throws -> [String] {
             ).map(\.path) == ["upstreams.b.url"])
     }
 
+    @Test func `a secret's change in a rule of fields is noticed, and neither value is told`()
+        throws
+    {
+        func with(_ secret: String) -> Environment {
+            Environment(
+                variable: { _ in secret },
+                file: { _ throws(Invalid) in throw Invalid("there is none") })
+        }
+        let text = document(routes: [
+            #"""
+            {"name": "r", "path": "/r", "upstream": "api",
+             "request_fields": {"set": {"X-Key": "key ${KEY}"}, "add": {"X-All": ["a", "${KEY}"]}}}
+            """#
+        ])
+        let (old, new) = (try load(text, with("secret-1")), try load(text, with("secret-2")))
+        #expect(
+            new.changes(since: old).map(\.path) == [
+                "routes.r.request_fields.set.X-Key", "routes.r.request_fields.add.X-All[1]",
+            ])
+        #expect(old.hash == new.hash)
+        #expect(try load(text, with("secret-2")).changes(since: new) == [])
+    }
+
     @Test func `another content of a file that is named is a difference`() throws {
         var template = Array("/tmp/oncegate-test.XXXXXX".utf8CString)
         let descriptor = mkstemp(&template)
@@ -136,6 +159,29 @@ private func changes(_ old: String, _ new: String) throws -> [String] {
         unlink(path)
         #expect(
             try load(text, environment).changes(since: new).map(\.path) == ["upstreams.tls.tls.ca"])
+    }
+
+    @Test func `a pipe is read, and one that nobody writes to is not waited for without end`()
+        throws
+    {
+        var template = Array("/tmp/oncegate-test.XXXXXX".utf8CString)
+        let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+        let path = directory + "/pipe"
+        defer {
+            unlink(path)
+            rmdir(directory)
+        }
+        #expect(mkfifo(path, 0o600) == 0)
+        #expect(throws: Invalid.self) {
+            try Environment.contents(of: path, limit: 1 << 20, patience: 20)
+        }
+        // Held open for reading, so that writing does not wait for a reader.
+        let pipe = open(path, O_RDWR | O_CLOEXEC)
+        #expect(write(pipe, "ab", 2) == 2)
+        let other = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        defer { close(other) }
+        close(pipe)
+        #expect(try Environment.contents(of: path, limit: 1 << 20) == Array("ab".utf8))
     }
 
     @Test func `the hash is that of what check prints`() throws {

@@ -172,6 +172,15 @@ import Testing
             ])
     }
 
+    @Test func `where both forms are read, a trusted peer's word without a chain passes`() {
+        let fields: Fields = ["Host": "a", "X-Forwarded-Proto": "https", "X-Forwarded-Port": "443"]
+        #expect(
+            told(fields, reading: .both) == [
+                "X-Forwarded-Proto: https", "X-Forwarded-Port: 443", "X-Forwarded-For: 10.9.9.9",
+                "X-Forwarded-Host: a", "Forwarded: for=10.9.9.9;host=a;proto=http",
+            ])
+    }
+
     @Test func `addresses are told in each form's own way`() {
         let fields: Fields = ["Host": "[2001:db8::2]:8080"]
         #expect(

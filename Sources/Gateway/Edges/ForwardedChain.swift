@@ -39,7 +39,10 @@ final class ForwardedChain {
         _ fields: borrowing Fields, _ form: Edges.ForwardedForm, to peer: String,
         trusting trusted: TrustedPeers
     ) {
-        isStandard = form.hasStandard && !(form == .both && fields.contains(.xForwardedFor))
+        // Of both, the one that is there; a proxy may tell the scheme alone, by X-Forwarded-Proto.
+        isStandard =
+            form == .standard
+            || form == .both && !fields.contains(.xForwardedFor) && fields.contains(.forwarded)
         hops =
             isStandard
             ? Self.members(of: .forwarded, in: fields, Self.lastElement, ForwardedElement.hop)

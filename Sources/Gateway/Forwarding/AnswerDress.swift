@@ -23,6 +23,18 @@ struct AnswerDress {
 }
 
 extension RequestAccount {
+    /// The trailer fields that an answer may have: none of a name that its dress rules.
+    func trailers(_ received: Fields) -> Fields {
+        guard received.count > 0 else { return received }
+        let requestID = edge.requestID.isEmpty ? nil : edge.rules.requestIDs?.name
+        var fields = received
+        fields.removeAll { index in
+            if let requestID, received.isLine(at: index, named: requestID) { return true }
+            return dress?.rules?.drops(index, of: received) ?? false
+        }
+        return fields
+    }
+
     /// Gives a final answer's fields what they get at the edge: the route's rules, for a problem
     /// the leave to be read, the request's id, and of all that the leave for scripts of other origins
     /// to see it, where they may see anything.

@@ -63,9 +63,7 @@ final class Relay {
         if case .length(let length) = head.framing, let limit = limit(of: call), length > limit {
             return try await refuse(.bodyTooLarge(limit: limit), .refused, call)
         }
-        let forwarding = RequestForwarding(
-            upstream: upstream, route: route, keyHeader: call.keyHeader,
-            forwardedKey: call.forwardedKey)
+        let forwarding = forwarding(of: call)
         var outgoing = UpstreamRequest(
             method: head.method, target: route.target(of: head, path: call.path),
             fields: forwarding.fields(
@@ -95,6 +93,12 @@ final class Relay {
         }
         defer { noteTime(since: startedAt, call) }
         try await carry(exchange, outgoing.body, first, call)
+    }
+
+    private func forwarding(of call: Call) -> RequestForwarding {
+        RequestForwarding(
+            upstream: upstream, route: route, keyHeader: call.keyHeader,
+            forwardedKey: call.forwardedKey)
     }
 
     private func limit(of call: Call) -> Int? { call.isUnlimited ? nil : route.bodyLimit }
@@ -153,7 +157,8 @@ final class Relay {
             whole.startUpload(to: exchange, services)
         } else if case .stream = body {
             upload = Upload(
-                call.request.body, to: exchange, limit: limit(of: call), call.account)
+                call.request.body, to: exchange, forwarding(of: call), limit: limit(of: call),
+                call.account)
         }
         var timer: (any ScheduledTimer)?
         if let upload {
@@ -221,7 +226,8 @@ final class Relay {
         try await call.writer.begin(answer)
         while let chunk = try await exchange.read() { try await write(chunk, call) }
         call.witness?.isComplete = true
-        try await call.writer.end(trailers: ResponseForwarding.trailers(exchange.trailers))
+        let trailers = ResponseForwarding.trailers(exchange.trailers)
+        try await call.writer.end(trailers: call.account.trailers(trailers))
     }
 
     private func give(

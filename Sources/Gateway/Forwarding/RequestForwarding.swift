@@ -61,6 +61,20 @@ struct RequestForwarding {
         return fields
     }
 
+    /// The trailer fields that go along: none of a name that only the gateway or the route's rules
+    /// give, since some servers take trailers for fields.
+    func trailers(_ received: Fields, _ edge: RequestEdge) -> Fields {
+        var fields = ResponseForwarding.trailers(received)
+        guard fields.count > 0 else { return fields }
+        let all = fields
+        let requestID = edge.requestID.isEmpty ? nil : edge.rules.requestIDs?.name
+        fields.removeAll { index in
+            if let requestID, all.isLine(at: index, named: requestID) { return true }
+            return isKey(index, of: all) || route?.requestFields?.drops(index, of: all) ?? false
+        }
+        return fields
+    }
+
     private func isKey(_ index: Int, of fields: borrowing Fields) -> Bool {
         guard let keyHeader else { return false }
         if fields.id(at: index) == .idempotencyKey { return true }

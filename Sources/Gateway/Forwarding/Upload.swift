@@ -18,6 +18,7 @@ final class Upload {
 
     private let body: any RequestBody
     private let exchange: any UpstreamExchange
+    private let forwarding: RequestForwarding
     private let limit: Int?
     private let account: RequestAccount
     /// Given when nothing is carried any more; nil before it begins.
@@ -26,11 +27,12 @@ final class Upload {
 
     /// - Parameter limit: The most bytes of the whole body; `account.bytesIn` of them came already.
     init(
-        _ body: any RequestBody, to exchange: any UpstreamExchange, limit: Int?,
-        _ account: RequestAccount
+        _ body: any RequestBody, to exchange: any UpstreamExchange,
+        _ forwarding: RequestForwarding, limit: Int?, _ account: RequestAccount
     ) {
         self.body = body
         self.exchange = exchange
+        self.forwarding = forwarding
         self.limit = limit
         self.account = account
     }
@@ -73,7 +75,7 @@ final class Upload {
                 try await exchange.write(chunk)
             }
             guard !isStopped else { return end = .upstream }
-            try await exchange.finish(trailers: ResponseForwarding.trailers(body.trailers))
+            try await exchange.finish(trailers: forwarding.trailers(body.trailers, account.edge))
             end = .complete
         } catch let error as DownstreamError {
             guard !isStopped else { return end = .upstream }

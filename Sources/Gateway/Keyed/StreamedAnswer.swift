@@ -124,7 +124,7 @@ import Idempotency
     /// Completes an answer that was begun.
     func end(trailers: Fields) async {
         await write(pending)
-        let writer = call.writer
+        let (writer, trailers) = (call.writer, account.trailers(trailers))
         await send { () async throws(DownstreamError) in try await writer.end(trailers: trailers) }
     }
 

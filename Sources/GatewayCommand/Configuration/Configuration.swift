@@ -1,4 +1,5 @@
 import JSON
+import Transport
 
 /// What `gateway.json` says, every default filled in.
 struct Configuration: Section {
@@ -51,17 +52,21 @@ struct Configuration: Section {
         nameRoutes(cursor, &reading)
     }
 
+    /// No two may have one address, however it is written: their sockets would share it by
+    /// `SO_REUSEPORT`, and the kernel would deal clients out between them.
     private func checkAddresses(_ cursor: Cursor, _ reading: inout Reading) {
-        var taken: Set<Address> = []
+        var taken: Set<SocketAddress> = []
         let places = cursor.member("listeners")?.elements ?? []
         for (listener, place) in zip(listeners, places)
         where !isFree(listener.address) && !reading.isFlawed(place.path) {
-            guard !taken.insert(listener.address).inserted else { continue }
+            guard !taken.insert(listener.address.socketAddress.canonical).inserted else { continue }
             reading.tell("another listener has this address", at: place.member("address") ?? place)
         }
-        if places.isEmpty { taken = Set(listeners.map(\.address)) }
+        if places.isEmpty { taken = Set(listeners.map(\.address.socketAddress.canonical)) }
         let place = cursor.member("admin")
-        guard let admin, taken.contains(admin.address), !reading.isFlawed("admin") else { return }
+        guard let admin, taken.contains(admin.address.socketAddress.canonical),
+            !reading.isFlawed("admin")
+        else { return }
         reading.tell(
             "a listener has the address \"\(admin.address.text)\"",
             at: place?.member("address") ?? cursor.missing("admin"))

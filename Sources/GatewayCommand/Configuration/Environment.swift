@@ -27,10 +27,18 @@ struct Environment: Sendable {
         })
 
     /// The bytes of a file, or of a pipe, at most `limit`.
-    static func contents(of path: String, limit: Int) throws(Invalid) -> [UInt8] {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    ///
+    /// - Parameter patience: Milliseconds for which a pipe may give nothing. Without a bound, one
+    ///   that nobody writes to would hold up this reload and all later ones.
+    static func contents(
+        of path: String, limit: Int, patience: Int32 = 10_000
+    ) throws(Invalid) -> [UInt8] {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw failure() }
         defer { close(descriptor) }
+        var status = stat()
+        // Before somebody writes to a pipe, reading it is as at its end.
+        var mayBegin = unsafe fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO
         var contents: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while true {
@@ -38,10 +46,27 @@ struct Environment: Sendable {
                 unsafe read(descriptor, buffer.baseAddress, buffer.count)
             }
             if count < 0, errno == EINTR { continue }
+            if count < 0 && errno == EAGAIN || count == 0 && mayBegin {
+                mayBegin = false
+                try wait(for: descriptor, patience)
+                continue
+            }
             guard count >= 0 else { throw failure() }
             if count == 0 { return contents }
+            mayBegin = false
             contents += chunk.prefix(count)
             guard contents.count <= limit else { throw Invalid("more than \(limit >> 20)MiB") }
+        }
+    }
+
+    private static func wait(for descriptor: Int32, _ patience: Int32) throws(Invalid) {
+        var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            let ready = unsafe poll(&wait, 1, patience)
+            if ready < 0, errno == EINTR { continue }
+            guard ready >= 0 else { throw failure() }
+            guard ready > 0 else { throw Invalid("nothing came for \(patience / 1000) seconds") }
+            return
         }
     }
 

@@ -17,8 +17,10 @@ extension Configuration {
             /// Whether it has a secret filled in, and is not to be shown.
             let isSecret: Bool
 
-            /// The value as it may be shown.
-            var shown: String { isSecret ? Printing.mask : value }
+            /// The value as it is printed: a secret is masked, but where nothing is.
+            func text(for printing: Printing) -> String {
+                isSecret && printing.secrets != nil ? Printing.mask : value
+            }
         }
 
         static var members: [Member<FieldRules>] {
@@ -195,10 +197,12 @@ extension Notation<[Configuration.FieldRules.Line]> {
             let group = rest.prefix { $0.name == first.name }
             rest = rest.dropFirst(group.count)
             printing.member(first.name.description) { printing in
-                guard group.count > 1 else { return printing.json.value(first.shown) }
+                guard group.count > 1 else {
+                    return printing.json.value(first.text(for: printing))
+                }
                 printing.json.beginArray(onOneLine: true)
                 for (index, line) in group.enumerated() {
-                    printing.element(index) { $0.json.value(line.shown) }
+                    printing.element(index) { $0.json.value(line.text(for: $0)) }
                 }
                 printing.json.endArray()
             }

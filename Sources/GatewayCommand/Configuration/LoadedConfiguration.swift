@@ -21,7 +21,7 @@ struct LoadedConfiguration: Sendable {
         self.configuration = configuration
         let hasher = SHA256Hasher()
         hash = Self.hexadecimal(hasher.digest(effective[...]).bytes.prefix(8))
-        var printing = Printing(secrets: [])
+        var printing = Printing(secrets: nil)
         configuration.write(&printing)
         values = (try? JSON.parse(printing.json.bytes[...])) ?? JSONValue(.null)
         var files: [String: [UInt8]?] = [:]

@@ -142,13 +142,13 @@ enum Inert: String {
 /// The effective configuration on its way to the reader, secrets masked.
 struct Printing {
     var json = JSONWriter(reserving: 4096, indentation: 2)
-    /// The paths whose strings hold a secret.
-    let secrets: Set<String>
+    /// The paths whose strings hold a secret; nil where nothing is masked, for comparison alone.
+    let secrets: Set<String>?
     private var path = ""
 
     static let mask = "***"
 
-    init(secrets: Set<String>) { self.secrets = secrets }
+    init(secrets: Set<String>?) { self.secrets = secrets }
 
     /// Writes a member.
     mutating func member(_ name: String, _ write: (inout Printing) -> Void) {
@@ -164,7 +164,7 @@ struct Printing {
     private mutating func at(_ inner: String, _ write: (inout Printing) -> Void) {
         let outer = path
         path = inner
-        if secrets.contains(inner) { json.value(Self.mask) } else { write(&self) }
+        if secrets?.contains(inner) ?? false { json.value(Self.mask) } else { write(&self) }
         path = outer
     }
 }

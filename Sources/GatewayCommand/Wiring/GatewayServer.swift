@@ -117,7 +117,7 @@ final class GatewayServer: Sendable {
             line.member("generation", rules.generation)
             line.member("config", rules.loaded.hash)
         }
-        supervisor.ready(status(of: rules))
+        tellReady(status(of: rules))
     }
 
     private func listen(
@@ -340,13 +340,14 @@ final class GatewayServer: Sendable {
 
     /// Says that the process ends, stops accepting after `timeouts.drain_delay`, and lets what runs
     /// end within `timeouts.drain`; what does not is cut, and its records are unknown, durably,
-    /// before this returns.
-    func drain() async {
+    /// before this returns. A start that is under way comes to its end before anything is closed.
+    func drain(after start: Task<Void, Never>) async {
         isDraining.store(true, ordering: .relaxed)
         let timeouts = rules.withLock { $0 }.configuration.timeouts
         shared.log.write(.info, "draining")
         supervisor.stopping("draining")
         await extend()
+        await start.value
         if timeouts.drainDelay > .zero {
             await loops[0].run { loop in await loop.reactor.sleep(for: timeouts.drainDelay) }
         }
@@ -390,7 +391,7 @@ final class GatewayServer: Sendable {
             fail(error)
         }
         let reloader = Reloader { await server.reload() }
-        Task {
+        let start = Task {
             do { try await server.start(reload: reloader.reload) } catch { fail(error) }
             reloader.open()
         }
@@ -404,7 +405,7 @@ final class GatewayServer: Sendable {
             if isEnding { _exit(128 + signal) }
             isEnding = true
             Task {
-                await server.drain()
+                await server.drain(after: start)
                 exit(0)
             }
         }
