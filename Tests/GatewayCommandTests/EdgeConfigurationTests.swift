@@ -184,6 +184,10 @@ private func messages(_ text: String) -> [String] {
         (document(top: #""forwarded": "x""#), "forwarded: expected"),
         (document(top: #""trace": "drop""#), "trace: expected"),
         (
+            document(top: #""request_id": {"header": "Content-Type"}"#),
+            "request_id.header: expected another field: Content-Type has a meaning of its own"
+        ),
+        (
             document(top: #""request_id": {"header": "Host"}"#),
             "request_id.header: expected another"
         ),

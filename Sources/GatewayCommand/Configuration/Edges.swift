@@ -95,6 +95,9 @@ extension Notation<FieldName> {
                 guard !name.holdsCredentials else {
                     throw Invalid("expected a field without credentials: ids are shown")
                 }
+                guard name.id == .other || name.id == .xRequestID else {
+                    throw Invalid("expected another field: \(name) has a meaning of its own")
+                }
                 return name
             },
             print: \.description)
