@@ -241,8 +241,13 @@ final class CurlExchange: UpstreamExchange {
         guard hasHead else { return nil }
         while true {
             if let bytes = try nextInput() { return bytes }
-            if isOver { return nil }
-            if try receiveBody() { continue }
+            if isOver {
+                return nil
+            }
+            if try receiveBody() {
+                await connection?.letOthersGo()
+                continue
+            }
             try await waitUntilReadable()
         }
     }

@@ -26,6 +26,8 @@ final class Connection {
     private var exchange: Exchange?
     /// Whether the wait for the next request has the bound that the end of the server sets.
     private var awaitsLastRequest = false
+    /// How many requests were answered since others last had their turn.
+    private var answeredInARow = 0
 
     /// What a client may still send after an answer that does not wait for it, before the connection
     /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
@@ -82,6 +84,13 @@ final class Connection {
             guard exchange.isPersistent, !stream.watch.hasFailed else {
                 if exchange.mayLinger { await linger() }
                 break
+            }
+            // One client that sends its requests without waiting must not have the loop for itself.
+            answeredInARow += 1
+            if answeredInARow >= Reactor.readyInARow {
+                answeredInARow = 0
+                await server.reactor.letOthersGo()
+                if stream.isClosed { break }
             }
         }
         stream.close()

@@ -142,9 +142,27 @@ import Transport
                 + "behindafter.")
     }
 
+    @Test func `requests that are there already do not keep the loop from all else`() async throws {
+        let ended = try await withLoop { loop in
+            var hasTurnEnded = false
+            var answered = 0
+            let client = try serve(loop, String(repeating: Self.get, count: 100) + Self.last) {
+                _, writer in
+                if answered == 0 { loop.reactor.atEndOfTurn { hasTurnEnded = true } }
+                answered += 1
+                if answered == 100 { #expect(hasTurnEnded) }
+                try await writer.respond(ResponseHead(status: 204), body: [])
+            }
+            _ = try await client.rest(loop)
+            return answered
+        }
+        #expect(ended == 101)
+    }
+
     // MARK: The scene
 
     private static let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    private static let last = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     private static let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     private static let expecting =
         "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"

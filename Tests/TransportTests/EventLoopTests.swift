@@ -74,6 +74,24 @@ import Testing
         #expect(sum == 8 << 20)
     }
 
+    @Test func `a reader who never has to wait leaves the others their turn`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        let bytes = [UInt8](repeating: 1, count: 100)
+        #expect(write(far, bytes, bytes.count) == bytes.count)
+        let hasEnded = try await withLoop { loop in
+            let stream = try #require(ByteStream(adopting: near, on: loop.reactor))
+            _ = await stream.watch.waitUntilReadable(until: nil)
+            var hasEnded = false
+            loop.reactor.atEndOfTurn { hasEnded = true }
+            for _ in 0..<(2 * Reactor.readyInARow) {
+                _ = try await stream.read(atMost: 1, until: nil)
+            }
+            return hasEnded
+        }
+        #expect(hasEnded)
+    }
+
     @Test func `a read that nobody answers ends at its deadline`() async throws {
         let (near, far) = Self.pair()
         defer { close(far) }
