@@ -242,6 +242,10 @@ final class CurlExchange: UpstreamExchange {
         while true {
             if let bytes = try nextInput() { return bytes }
             if isOver {
+                // Given up in the middle, it has no end: what came must not be taken for all of it.
+                guard decoder.isComplete else {
+                    throw failure(.cutShort, "the exchange was given up")
+                }
                 return nil
             }
             if try receiveBody() {

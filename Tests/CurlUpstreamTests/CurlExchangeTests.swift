@@ -63,6 +63,26 @@ import Transport
         #expect(effect == .possible)
     }
 
+    @Test(arguments: [
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "Content-Length: 9\r\n\r\nab",
+    ])
+    func `an answer that is given up between two reads has no end`(rest: String) async throws {
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 200 OK\r\n" + rest)
+            _ = socket.receive()
+        }
+        let effect = try await withClient(of: origin) { loop, client in
+            let exchange = try await client.exchange(Self.request)
+            _ = try await exchange.head()
+            #expect(try await exchange.read() == Array("ab".utf8)[...])
+            exchange.cancel()
+            #expect(try exchange.wholeBody() == nil)
+            return await failure { () async throws(UpstreamError) in _ = try await exchange.read() }
+        }
+        #expect(effect == .possible)
+    }
+
     @Test func `a kept connection that the origin has closed is replaced`() async throws {
         let origin = try Origin { socket in
             _ = socket.receive()
