@@ -103,6 +103,28 @@ import Testing
         }
     }
 
+    @Test func `a wait is not lost when its time is over before it has begun`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        let wakes = try await withLoop { loop in
+            let watch = try #require(SocketWatch(near, on: loop.reactor))
+            var isDone = false
+            // Others keep the loop busy, turn after turn.
+            for _ in 0..<8 { loop.start { while !isDone { await Task.yield() } } }
+            let late = loop.reactor.timer { watch.cancel() }
+            loop.reactor.arm(late, at: loop.reactor.now + .seconds(60))
+            var wakes: [Wake] = []
+            for _ in 0..<1000 {
+                wakes.append(await watch.waitUntilReadable(until: loop.reactor.now))
+            }
+            isDone = true
+            watch.cancel()
+            return wakes
+        }
+        close(near)
+        #expect(wakes.allSatisfy { if case .timeout = $0 { true } else { false } })
+    }
+
     @Test func `a write that nobody takes ends after the idle time`() async throws {
         let (near, far) = Self.pair()
         defer { close(far) }
