@@ -165,6 +165,7 @@ final class CurlExchange: UpstreamExchange {
         isOver = false
         cause = nil
         unsent = nil
+        try takePlace()
     }
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {

@@ -100,6 +100,40 @@ import Transport
         #expect(origin.connections == 5)
     }
 
+    @Test func `a request that moves to a fresh connection keeps its place among those in flight`()
+        async throws
+    {
+        let isOver = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 204 No Content\r\n\r\n")
+            // The connection stays as it is while the next one waits to be accepted.
+            _ = socket.receive()
+            while !isOver.withLock({ $0 }) { sched_yield() }
+        }
+        let loop = EventLoop(name: "test")
+        defer { loop.stop() }
+        try await loop.run { loop in
+            defer { isOver.withLock { $0 = true } }
+            let limit = InFlightLimit(1)
+            var options = UpstreamOptions(url: "http://127.0.0.1:\(origin.port)")
+            options.inFlight = limit
+            let client = CurlClient(options, on: CurlMulti(on: loop.reactor))
+            #expect(try await client.exchange(Self.request).head().status == 204)
+            // A kept connection that seems usable and takes nothing.
+            let kept = try #require(client.takeIdle())
+            _ = kept.endWriting()
+            client.keep(kept)
+            let exchange = client.exchange(for: Self.request)
+            #expect(try exchange.startAtOnce() == false)
+            try await exchange.start()
+            #expect(kept.isClosed)
+            #expect(limit.take() == nil)
+            exchange.cancel()
+            #expect(limit.take() != nil)
+        }
+    }
+
     @Test func `a tunnel begins with what came with the 101, and each direction ends for itself`()
         async throws
     {
