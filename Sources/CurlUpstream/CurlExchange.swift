@@ -90,11 +90,7 @@ final class CurlExchange: UpstreamExchange {
 
     /// Writes the request down, if it may be sent.
     private func prepareRequest() throws(UpstreamError) {
-        if let maySend = request.maySend, !maySend() {
-            cancel()
-            throw UpstreamError(
-                .withdrawn, effect: .none, detail: "it was not to be sent any more")
-        }
+        try checkMaySend()
         var bytes = client.output.take()
         RequestSerializer.append(request, to: &bytes)
         var second: ArraySlice<UInt8> = []
@@ -108,11 +104,20 @@ final class CurlExchange: UpstreamExchange {
         unsent = (bytes[...], second)
     }
 
+    private func checkMaySend() throws(UpstreamError) {
+        guard let maySend = request.maySend, !maySend() else { return }
+        cancel()
+        throw UpstreamError(.withdrawn, effect: .none, detail: "it was not to be sent any more")
+    }
+
     /// Sends what is left of the request, waiting while the connection takes nothing.
     /// - Returns: false when the connection broke before it took a byte.
     private func sendRequest() async throws(UpstreamError) -> Bool {
         do throws(UpstreamError) {
-            while try !sendSome() { try await waitUntilWritable() }
+            while try !sendSome() {
+                try await waitUntilWritable()
+                if !hasSent { try checkMaySend() }
+            }
             return true
         } catch {
             try forgetConnection(error)

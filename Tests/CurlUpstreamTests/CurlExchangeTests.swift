@@ -134,6 +134,37 @@ import Transport
         }
     }
 
+    @Test func `a request that waits for room is not sent once it may not be any more`()
+        async throws
+    {
+        let mayRead = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 204 No Content\r\n\r\n")
+            while !mayRead.withLock({ $0 }) { sched_yield() }
+            while !socket.receive().isEmpty {}
+        }
+        let effect = try await withClient(of: origin) { loop, client in
+            defer { mayRead.withLock { $0 = true } }
+            #expect(try await client.exchange(Self.request).head().status == 204)
+            // A kept connection whose origin has not read all of an earlier request.
+            let kept = try #require(client.takeIdle())
+            let block = [UInt8](repeating: 0, count: 1 << 20)
+            while case .bytes = kept.send(block[...]) {}
+            client.keep(kept)
+            let mayGo = Mutex(true)
+            var request = Self.request
+            request.maySend = { mayGo.withLock { $0 } }
+            let exchange = client.exchange(for: request)
+            #expect(try exchange.startAtOnce() == false)
+            mayGo.withLock { $0 = false }
+            mayRead.withLock { $0 = true }
+            return await failure { () async throws(UpstreamError) in try await exchange.start() }
+        }
+        #expect(effect == UpstreamError.Effect.none)
+        #expect(origin.received.count { $0 == UInt8(ascii: "G") } == 1)
+    }
+
     @Test func `a tunnel begins with what came with the 101, and each direction ends for itself`()
         async throws
     {
