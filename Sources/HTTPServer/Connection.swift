@@ -82,7 +82,7 @@ final class Connection {
             await exchange.run()
             self.exchange = nil
             guard exchange.isPersistent, !stream.watch.hasFailed else {
-                if exchange.mayLinger { await linger() }
+                if exchange.mayLinger || exchange.isAnswered && hasUnread { await linger() }
                 break
             }
             // One client that sends its requests without waiting must not have the loop for itself.
@@ -96,6 +96,10 @@ final class Connection {
         stream.close()
         return nil
     }
+
+    /// Whether there is something that no request will be made of, such as those that a client sent
+    /// before it was told that the connection closes.
+    private var hasUnread: Bool { !input.isEmpty || stream.watch.isReadable }
 
     /// Has the connection's facts from a proxy that says whose it is.
     func apply(_ header: ProxyHeader) {

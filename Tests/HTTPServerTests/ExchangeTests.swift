@@ -159,6 +159,18 @@ import Transport
         #expect(ended == 101)
     }
 
+    @Test func `the last answer is not lost to requests behind it that get none`() async throws {
+        let text = try await withLoop { loop in
+            // More than is received with the first.
+            let client = try serve(loop, Self.last + String(repeating: Self.get, count: 4000)) {
+                _, writer in
+                try await writer.respond(ResponseHead(status: 204), body: [])
+            }
+            return try await client.rest(loop)
+        }
+        #expect(text.hasPrefix("HTTP/1.1 204 No Content\r\n"))
+    }
+
     @Test func `a client that is accepted at the end has no longer than others to ask`()
         async throws
     {
