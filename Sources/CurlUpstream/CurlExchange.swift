@@ -184,6 +184,8 @@ final class CurlExchange: UpstreamExchange {
         try await sendMore(chunk[...])
     }
 
+    func forgoBody() { endBody() }
+
     func finish(trailers: Fields) async throws(UpstreamError) {
         if case .stream(nil) = request.body {
             var last: [UInt8] = []

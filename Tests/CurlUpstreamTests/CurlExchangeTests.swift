@@ -165,6 +165,41 @@ import Transport
         #expect(origin.received.count { $0 == UInt8(ascii: "G") } == 1)
     }
 
+    @Test func `an upstream that has its answer without the body is not to be silent in it`()
+        async throws
+    {
+        let isOver = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n")
+            while !isOver.withLock({ $0 }) { sched_yield() }
+        }
+        let loop = EventLoop(name: "test")
+        defer { loop.stop() }
+        let reason = try await loop.run { loop in
+            defer { isOver.withLock { $0 = true } }
+            var options = UpstreamOptions(url: "http://127.0.0.1:\(origin.port)")
+            options.idleTimeout = .milliseconds(500)
+            let client = CurlClient(options, on: CurlMulti(on: loop.reactor))
+            var request = Self.request
+            request.method = .post
+            request.body = .stream(length: 5)
+            let exchange = try await client.exchange(request)
+            _ = try await exchange.head()
+            exchange.forgoBody()
+            let late = loop.reactor.timer { exchange.cancel() }
+            loop.reactor.arm(late, at: loop.reactor.now + .seconds(60))
+            defer { loop.reactor.disarm(late) }
+            do throws(UpstreamError) {
+                _ = try await exchange.read()
+                return nil as UpstreamError.Reason?
+            } catch {
+                return error.reason
+            }
+        }
+        #expect(reason == .timeout)
+    }
+
     @Test func `a tunnel begins with what came with the 101, and each direction ends for itself`()
         async throws
     {
