@@ -12,6 +12,8 @@ import Transport
     private var connecting: UnsafeContinuation<UInt32, Never>?
     private(set) var watch: SocketWatch?
     private var socket: curl_socket_t = -1
+    /// How many receipts in a row had nothing to wait for.
+    private var receiptsInARow = 0
     /// The most that libcurl receives in one call. It allocates as much per connection.
     private static let largestReceipt = 64 << 10
 
@@ -173,6 +175,15 @@ import Transport
         case .end, .failed: break
         }
         return transfer
+    }
+
+    /// To be called after each receipt of many: an upstream that is faster than all that is done
+    /// with its bytes must not keep the loop from its other connections.
+    func letOthersGo() async {
+        receiptsInARow += 1
+        guard receiptsInARow >= Reactor.readyInARow else { return }
+        receiptsInARow = 0
+        await multi.reactor.letOthersGo()
     }
 
     private func receivePlainly(_ buffer: UnsafeMutableRawBufferPointer) -> Transfer {

@@ -92,11 +92,7 @@ final class CurlExchange: UpstreamExchange {
 
     /// Writes the request down, if it may be sent.
     private func prepareRequest() throws(UpstreamError) {
-        if let maySend = request.maySend, !maySend() {
-            cancel()
-            throw UpstreamError(
-                .withdrawn, effect: .none, detail: "it was not to be sent any more")
-        }
+        try checkMaySend()
         var bytes = client.output.take()
         RequestSerializer.append(request, to: &bytes)
         var second: ArraySlice<UInt8> = []
@@ -110,11 +106,20 @@ final class CurlExchange: UpstreamExchange {
         unsent = (bytes[...], second)
     }
 
+    private func checkMaySend() throws(UpstreamError) {
+        guard let maySend = request.maySend, !maySend() else { return }
+        cancel()
+        throw UpstreamError(.withdrawn, effect: .none, detail: "it was not to be sent any more")
+    }
+
     /// Sends what is left of the request, waiting while the connection takes nothing.
     /// - Returns: false when the connection broke before it took a byte.
     private func sendRequest() async throws(UpstreamError) -> Bool {
         do throws(UpstreamError) {
-            while try !sendSome() { try await waitUntilWritable() }
+            while try !sendSome() {
+                try await waitUntilWritable()
+                if !hasSent { try checkMaySend() }
+            }
             return true
         } catch {
             try forgetConnection(error)
@@ -167,6 +172,7 @@ final class CurlExchange: UpstreamExchange {
         isOver = false
         cause = nil
         unsent = nil
+        try takePlace()
     }
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError) {
@@ -179,6 +185,8 @@ final class CurlExchange: UpstreamExchange {
         ChunkSerializer.appendDataEnd(to: &chunk)
         try await sendMore(chunk[...])
     }
+
+    func forgoBody() { endBody() }
 
     func finish(trailers: Fields) async throws(UpstreamError) {
         if case .stream(nil) = request.body {
@@ -271,8 +279,17 @@ final class CurlExchange: UpstreamExchange {
         guard hasHead else { return nil }
         while true {
             if let bytes = try nextInput() { return bytes }
-            if isOver { return nil }
-            if try receiveBody() { continue }
+            if isOver {
+                // Given up in the middle, it has no end: what came must not be taken for all of it.
+                guard decoder.isComplete else {
+                    throw failure(.cutShort, "the exchange was given up")
+                }
+                return nil
+            }
+            if try receiveBody() {
+                await connection?.letOthersGo()
+                continue
+            }
             try await waitUntilReadable()
         }
     }

@@ -37,7 +37,9 @@ final class UpstreamTunnel: TunnelEnd {
                     if case .bytes(let received) = outcome { count = received }
                 }
                 switch outcome {
-                case .bytes: return bytes[...]
+                case .bytes:
+                    await connection.letOthersGo()
+                    return bytes[...]
                 case .end: return []
                 // Many who speak TLS just close at the end of what they have to say.
                 case .failed where watch.hasEnded && !watch.wasReset: return []

@@ -68,6 +68,10 @@ package protocol UpstreamExchange: AnyObject {
     /// Sends the next bytes of a streamed body; waits while the upstream does not read.
     func write(_ bytes: ArraySlice<UInt8>) async throws(UpstreamError)
 
+    /// Notes that a streamed body will not come, so that no more allowance is made for the time that
+    /// it takes: the upstream has answered, and the client was not asked for it.
+    func forgoBody()
+
     /// Ends a streamed body.
     func finish(trailers: Fields) async throws(UpstreamError)
 
@@ -96,6 +100,7 @@ package protocol UpstreamExchange: AnyObject {
 
 extension UpstreamExchange {
     package func startAtOnce() throws(UpstreamError) -> Bool { false }
+    package func forgoBody() {}
     package func wholeBody() throws(UpstreamError) -> ArraySlice<UInt8>? { nil }
     package func tunnel() -> (any TunnelEnd)? { nil }
 }

@@ -28,6 +28,8 @@ final class Connection {
     private var expectsMuch = false
     /// Whether the wait for the next request has the bound that the end of the server sets.
     private var awaitsLastRequest = false
+    /// How many requests were answered since others last had their turn.
+    private var answeredInARow = 0
 
     /// What a client may still send after an answer that does not wait for it, before the connection
     /// is cut: enough for it to read the answer, which a reset would throw away. Many send all of a
@@ -84,13 +86,24 @@ final class Connection {
             await exchange.run()
             self.exchange = nil
             guard exchange.isPersistent, !stream.watch.hasFailed else {
-                if exchange.mayLinger { await linger() }
+                if exchange.mayLinger || exchange.isAnswered && hasUnread { await linger() }
                 break
+            }
+            // One client that sends its requests without waiting must not have the loop for itself.
+            answeredInARow += 1
+            if answeredInARow >= Reactor.readyInARow {
+                answeredInARow = 0
+                await server.reactor.letOthersGo()
+                if stream.isClosed { break }
             }
         }
         stream.close()
         return nil
     }
+
+    /// Whether there is something that no request will be made of, such as those that a client sent
+    /// before it was told that the connection closes.
+    private var hasUnread: Bool { !input.isEmpty || stream.watch.isReadable }
 
     /// Has the connection's facts from a proxy that says whose it is.
     func apply(_ header: ProxyHeader) {

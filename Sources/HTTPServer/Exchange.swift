@@ -29,6 +29,8 @@ final class Exchange: RequestBody, ResponseWriter {
     private var isAbandoned = false
     /// Whether another request may follow.
     private(set) var isPersistent: Bool
+    /// Whether the answer is out.
+    var isAnswered: Bool { if case .answered = phase { true } else { false } }
     /// Whether the client should be given time to read the answer before the connection closes.
     private(set) var mayLinger = false
     /// Bytes of the answer that wait for the end of the loop's turn, or for more to go with them.
@@ -76,7 +78,7 @@ final class Exchange: RequestBody, ResponseWriter {
         case .answering: abort()
         case .broken: isPersistent = false
         }
-        mayLinger = if case .answered = phase { !decoder.isComplete || owesContinue } else { false }
+        mayLinger = isAnswered && (!decoder.isComplete || owesContinue)
     }
 
     private func refuse(_ status: UInt16, _ reason: String) async {

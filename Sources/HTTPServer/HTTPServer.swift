@@ -67,7 +67,10 @@ package import Transport
             stream, server: self, peer: accepted.peer, port: port,
             takesProxyHeader: takesProxyHeader)
         connections[ObjectIdentifier(connection)] = connection
-        wait(for: connection, until: connection.firstDeadline, on: loop)
+        let deadline = connection.firstDeadline
+        wait(
+            for: connection, until: lastRequestDeadline.map { min($0, deadline) } ?? deadline,
+            on: loop)
     }
 
     /// A connection has a task only while it has something to do.

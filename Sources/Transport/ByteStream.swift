@@ -17,6 +17,8 @@ package enum StreamError: Error, Sendable, Hashable {
     package let watch: SocketWatch
     private let reactor: Reactor
     private var descriptor: Int32
+    /// How many reads in a row had nothing to wait for.
+    private var readsInARow = 0
 
     /// Takes over a connected socket, which it closes.
     /// - Returns: nil, and the socket closed, when the kernel has no room to watch it.
@@ -31,6 +33,9 @@ package enum StreamError: Error, Sendable, Hashable {
     }
 
     deinit { close() }
+
+    /// Whether it was closed on this side.
+    package var isClosed: Bool { descriptor < 0 }
 
     /// What one try to receive came to.
     package enum Received {
@@ -81,12 +86,19 @@ package enum StreamError: Error, Sendable, Hashable {
                     if case .bytes(let received) = outcome { count = received }
                 }
                 switch outcome {
-                case .bytes: return bytes
+                case .bytes:
+                    readsInARow += 1
+                    if readsInARow >= Reactor.readyInARow {
+                        readsInARow = 0
+                        await reactor.letOthersGo()
+                    }
+                    return bytes
                 case .end: return []
                 case .failed: throw .closed
                 case .nothingYet: break
                 }
             }
+            readsInARow = 0
             switch await watch.waitUntilReadable(until: deadline) {
             case .ready: continue
             case .timeout: throw .timeout

@@ -138,6 +138,17 @@ package protocol ReadinessObserver: AnyObject {
     /// to send what was held back in case more would come.
     package func atEndOfTurn(_ action: @escaping () -> Void) { endOfTurn.append(action) }
 
+    /// Suspends the task until the loop has looked after all others: for whoever finds the next
+    /// thing to do ready again and again, as long as its peers are fast enough.
+    package func letOthersGo() async {
+        unsafe await withUnsafeContinuation { continuation in
+            atEndOfTurn { unsafe continuation.resume() }
+        }
+    }
+
+    /// How often in a row something may be found ready before the others get their turn.
+    package static let readyInARow = 32
+
     /// Does what was put off.
     func finishTurn() {
         guard !endOfTurn.isEmpty else { return }

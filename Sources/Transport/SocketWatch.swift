@@ -159,6 +159,9 @@ package enum Wake: Sendable {
                 waiting.resume(.cancelled, reactor)
             } else if waiting === reader ? isReadable : isWritable {
                 waiting.resume(.ready, reactor)
+            } else if deadline != nil, waiting.timer?.due == nil {
+                // The timer went off when there was nobody to resume yet, and will not again.
+                waiting.resume(.timeout, reactor)
             }
         }
     }

@@ -63,6 +63,26 @@ import Transport
         #expect(effect == .possible)
     }
 
+    @Test(arguments: [
+        "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "Content-Length: 9\r\n\r\nab",
+    ])
+    func `an answer that is given up between two reads has no end`(rest: String) async throws {
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 200 OK\r\n" + rest)
+            _ = socket.receive()
+        }
+        let effect = try await withClient(of: origin) { loop, client in
+            let exchange = try await client.exchange(Self.request)
+            _ = try await exchange.head()
+            #expect(try await exchange.read() == Array("ab".utf8)[...])
+            exchange.cancel()
+            #expect(try exchange.wholeBody() == nil)
+            return await failure { () async throws(UpstreamError) in _ = try await exchange.read() }
+        }
+        #expect(effect == .possible)
+    }
+
     @Test func `a kept connection that the origin has closed is replaced`() async throws {
         let origin = try Origin { socket in
             _ = socket.receive()
@@ -78,6 +98,106 @@ import Transport
         }
         #expect(statuses == [204, 204, 204, 204, 204])
         #expect(origin.connections == 5)
+    }
+
+    @Test func `a request that moves to a fresh connection keeps its place among those in flight`()
+        async throws
+    {
+        let isOver = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 204 No Content\r\n\r\n")
+            // The connection stays as it is while the next one waits to be accepted.
+            _ = socket.receive()
+            while !isOver.withLock({ $0 }) { sched_yield() }
+        }
+        let loop = EventLoop(name: "test")
+        defer { loop.stop() }
+        try await loop.run { loop in
+            defer { isOver.withLock { $0 = true } }
+            let limit = InFlightLimit(1)
+            var options = UpstreamOptions(url: "http://127.0.0.1:\(origin.port)")
+            options.inFlight = limit
+            let client = CurlClient(options, on: CurlMulti(on: loop.reactor))
+            #expect(try await client.exchange(Self.request).head().status == 204)
+            // A kept connection that seems usable and takes nothing.
+            let kept = try #require(client.takeIdle())
+            _ = kept.endWriting()
+            client.keep(kept)
+            let exchange = client.exchange(for: Self.request)
+            #expect(try exchange.startAtOnce() == false)
+            try await exchange.start()
+            #expect(kept.isClosed)
+            #expect(limit.take() == nil)
+            exchange.cancel()
+            #expect(limit.take() != nil)
+        }
+    }
+
+    @Test func `a request that waits for room is not sent once it may not be any more`()
+        async throws
+    {
+        let mayRead = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 204 No Content\r\n\r\n")
+            while !mayRead.withLock({ $0 }) { sched_yield() }
+            while !socket.receive().isEmpty {}
+        }
+        let effect = try await withClient(of: origin) { loop, client in
+            defer { mayRead.withLock { $0 = true } }
+            #expect(try await client.exchange(Self.request).head().status == 204)
+            // A kept connection whose origin has not read all of an earlier request.
+            let kept = try #require(client.takeIdle())
+            let block = [UInt8](repeating: 0, count: 1 << 20)
+            while case .bytes = kept.send(block[...]) {}
+            client.keep(kept)
+            let mayGo = Mutex(true)
+            var request = Self.request
+            request.maySend = { mayGo.withLock { $0 } }
+            let exchange = client.exchange(for: request)
+            #expect(try exchange.startAtOnce() == false)
+            mayGo.withLock { $0 = false }
+            mayRead.withLock { $0 = true }
+            return await failure { () async throws(UpstreamError) in try await exchange.start() }
+        }
+        #expect(effect == UpstreamError.Effect.none)
+        #expect(origin.received.count { $0 == UInt8(ascii: "G") } == 1)
+    }
+
+    @Test func `an upstream that has its answer without the body is not to be silent in it`()
+        async throws
+    {
+        let isOver = Mutex(false)
+        let origin = try Origin { socket in
+            _ = socket.receive()
+            socket.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n")
+            while !isOver.withLock({ $0 }) { sched_yield() }
+        }
+        let loop = EventLoop(name: "test")
+        defer { loop.stop() }
+        let reason = try await loop.run { loop in
+            defer { isOver.withLock { $0 = true } }
+            var options = UpstreamOptions(url: "http://127.0.0.1:\(origin.port)")
+            options.idleTimeout = .milliseconds(500)
+            let client = CurlClient(options, on: CurlMulti(on: loop.reactor))
+            var request = Self.request
+            request.method = .post
+            request.body = .stream(length: 5)
+            let exchange = try await client.exchange(request)
+            _ = try await exchange.head()
+            exchange.forgoBody()
+            let late = loop.reactor.timer { exchange.cancel() }
+            loop.reactor.arm(late, at: loop.reactor.now + .seconds(60))
+            defer { loop.reactor.disarm(late) }
+            do throws(UpstreamError) {
+                _ = try await exchange.read()
+                return nil as UpstreamError.Reason?
+            } catch {
+                return error.reason
+            }
+        }
+        #expect(reason == .timeout)
     }
 
     @Test func `a tunnel begins with what came with the 101, and each direction ends for itself`()

@@ -142,9 +142,74 @@ import Transport
                 + "behindafter.")
     }
 
+    @Test func `requests that are there already do not keep the loop from all else`() async throws {
+        let ended = try await withLoop { loop in
+            var hasTurnEnded = false
+            var answered = 0
+            let client = try serve(loop, String(repeating: Self.get, count: 100) + Self.last) {
+                _, writer in
+                if answered == 0 { loop.reactor.atEndOfTurn { hasTurnEnded = true } }
+                answered += 1
+                if answered == 100 { #expect(hasTurnEnded) }
+                try await writer.respond(ResponseHead(status: 204), body: [])
+            }
+            _ = try await client.rest(loop)
+            return answered
+        }
+        #expect(ended == 101)
+    }
+
+    @Test func `the last answer is not lost to requests behind it that get none`() async throws {
+        let text = try await withLoop { loop in
+            // More than is received with the first.
+            let client = try serve(loop, Self.last + String(repeating: Self.get, count: 4000)) {
+                _, writer in
+                try await writer.respond(ResponseHead(status: 204), body: [])
+            }
+            return try await client.rest(loop)
+        }
+        #expect(text.hasPrefix("HTTP/1.1 204 No Content\r\n"))
+    }
+
+    @Test func `a client that is accepted at the end has no longer than others to ask`()
+        async throws
+    {
+        var sockets = try ListeningSockets(.ip(host: "127.0.0.1", port: 0), count: 1)
+        guard case .ip(_, let port) = sockets.address else { return }
+        let socket = sockets.take()
+        let client = connection(to: port)
+        defer { close(client) }
+        let isQuiet = await withLoop { loop in
+            var options = ServerOptions { status, _ in (ResponseHead(status: status), []) }
+            options.requestHead = .seconds(600)
+            let server = HTTPServer(
+                handler: ClosureHandler { _, _ in }, options: options, places: ConnectionLimit(1),
+                reactor: loop.reactor)
+            server.listen(socket, on: loop)
+            return await server.drain(within: .seconds(60))
+        }
+        #expect(isQuiet)
+    }
+
+    private func connection(to port: UInt16) -> Int32 {
+        let client = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let status = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                connect(client, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(status == 0)
+        return client
+    }
+
     // MARK: The scene
 
     private static let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    private static let last = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     private static let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     private static let expecting =
         "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"

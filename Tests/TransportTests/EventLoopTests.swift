@@ -80,6 +80,24 @@ import Testing
         #expect(sum == 8 << 20)
     }
 
+    @Test func `a reader who never has to wait leaves the others their turn`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        let bytes = [UInt8](repeating: 1, count: 100)
+        #expect(write(far, bytes, bytes.count) == bytes.count)
+        let hasEnded = try await withLoop { loop in
+            let stream = try #require(ByteStream(adopting: near, on: loop.reactor))
+            _ = await stream.watch.waitUntilReadable(until: nil)
+            var hasEnded = false
+            loop.reactor.atEndOfTurn { hasEnded = true }
+            for _ in 0..<(2 * Reactor.readyInARow) {
+                _ = try await stream.read(atMost: 1, until: nil)
+            }
+            return hasEnded
+        }
+        #expect(hasEnded)
+    }
+
     @Test func `a read that nobody answers ends at its deadline`() async throws {
         let (near, far) = Self.pair()
         defer { close(far) }
@@ -89,6 +107,28 @@ import Testing
                 _ = try await stream.read(atMost: 1, until: loop.reactor.now + .milliseconds(5))
             }
         }
+    }
+
+    @Test func `a wait is not lost when its time is over before it has begun`() async throws {
+        let (near, far) = Self.pair()
+        defer { close(far) }
+        let wakes = try await withLoop { loop in
+            let watch = try #require(SocketWatch(near, on: loop.reactor))
+            var isDone = false
+            // Others keep the loop busy, turn after turn.
+            for _ in 0..<8 { loop.start { while !isDone { await Task.yield() } } }
+            let late = loop.reactor.timer { watch.cancel() }
+            loop.reactor.arm(late, at: loop.reactor.now + .seconds(60))
+            var wakes: [Wake] = []
+            for _ in 0..<1000 {
+                wakes.append(await watch.waitUntilReadable(until: loop.reactor.now))
+            }
+            isDone = true
+            watch.cancel()
+            return wakes
+        }
+        close(near)
+        #expect(wakes.allSatisfy { if case .timeout = $0 { true } else { false } })
     }
 
     @Test func `a write that nobody takes ends after the idle time`() async throws {

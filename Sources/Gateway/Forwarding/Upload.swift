@@ -51,7 +51,9 @@ final class Upload {
 
     /// Keeps it from starting: the answer came before the body was asked for.
     func forgo() {
-        if ended == nil { isStopped = true }
+        guard ended == nil else { return }
+        isStopped = true
+        exchange.forgoBody()
     }
 
     /// Waits until nothing is carried any more.
