@@ -97,12 +97,7 @@ import Testing
         let count = 2000
         try raiseDescriptorLimit(to: UInt(count) + 1000)
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = try site.connect()
             try first.send(Call(key: "k"))
             try site.origin.waitForRequests(1)

@@ -3,20 +3,9 @@ import Testing
 
 /// Transfers that outlast their client's patience, or their client.
 @Suite(.ownThread) struct CollectLaterTests {
-    /// An origin that executes at once and answers when the gate is opened.
-    private func slow(_ site: Site) -> Gate {
-        let gate = Gate()
-        site.origin.on("/orders") { exchange in
-            try exchange.readBody()
-            try gate.pass()
-            try exchange.execute()
-        }
-        return gate
-    }
-
     @Test func `a client is told to come back, and its retry collects the answer`() throws {
         try Site.run(.init { $0.idempotency["answer_within"] = #""200ms""# }) { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             let client = try site.connect()
             let early = try client.exchange(Call(key: "k"))
             try expectProblem(early, 504, "in-flight", executed: "pending")
@@ -43,7 +32,7 @@ import Testing
     {
         let configuration = Configuration { $0.members["limits"] = #"{"connections": 1}"# }
         try Site.run(configuration) { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             let client = try site.connect()
             try client.send(Call(key: "k"))
             try site.origin.waitForRequests(1)
@@ -62,7 +51,7 @@ import Testing
 
     @Test func `draining waits for a transfer whose client is gone`() throws {
         try Site.run { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             let client = try site.connect()
             try client.send(Call(key: "k"))
             try site.origin.waitForRequests(1)
@@ -85,7 +74,7 @@ import Testing
     {
         let configuration = Configuration { $0.members["timeouts"] = #"{"drain": "200ms"}"# }
         try Site.run(configuration) { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             defer { gate.open() }
             let gone = try site.connect()
             try gone.send(Call(key: "gone"))

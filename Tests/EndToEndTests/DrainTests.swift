@@ -3,20 +3,9 @@ import Testing
 
 /// The end of a gateway, as its clients see it.
 @Suite(.ownThread) struct DrainTests {
-    /// Has `/orders` wait for a gate at the origin.
-    private func slow(_ site: Site, _ path: String = "/orders") -> Gate {
-        let gate = Gate()
-        site.origin.on(path) { exchange in
-            try exchange.readBody()
-            try gate.pass()
-            try exchange.execute()
-        }
-        return gate
-    }
-
     @Test func `an answer that is given while it drains says that the connection closes`() throws {
         try Site.run { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             let client = try site.connect()
             try client.send(Call(key: "k"))
             try site.origin.waitForRequests(1)
@@ -33,7 +22,7 @@ import Testing
 
     @Test func `a connection that idles is given time for a request that is on its way`() throws {
         try Site.run { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             // Holds the process while the idle one sends its request.
             let busy = site.sendInBackground(Call(key: "busy"))
             try site.origin.waitForRequests(1)
@@ -83,7 +72,7 @@ import Testing
 
     @Test func `a second signal ends it at once, with the signal's number`() throws {
         try Site.run { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             defer { gate.open() }
             let lost = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
@@ -127,7 +116,7 @@ import Testing
     {
         let short = Configuration { $0.members["timeouts"] = #"{"drain": "200ms"}"# }
         try Site.run(short) { site in
-            let gate = slow(site, "/plain/silent")
+            let gate = site.holdOrders(at: "/plain/silent")
             defer { gate.open() }
             site.origin.on("/plain/begun") { exchange in
                 try exchange.send("HTTP/1.1 200 Fine\r\nContent-Length: 10\r\n\r\nhalf ")
@@ -157,7 +146,7 @@ import Testing
             $0.members["threads"] = "2"
         }
         try Site.run(short) { site in
-            let gate = slow(site)
+            let gate = site.holdOrders()
             defer { gate.open() }
             let all = (0..<6).map { _ in site.sendInBackground(Call(key: "k")) }
             _ = try site.pollAdmin("/metrics") {

@@ -113,12 +113,7 @@ import Testing
         throws
     {
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let idle = try site.connect()
             expectExecuted(try idle.exchange(Call(key: "other") { $0.target = "/other" }))
             let first = site.sendInBackground(Call(key: "k"))

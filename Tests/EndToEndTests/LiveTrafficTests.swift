@@ -381,12 +381,7 @@ import Testing
 
     @Test func `a reset does not end what a key guards`() throws {
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let client = try site.connect()
             try client.send(Call(key: "k"))
             try site.origin.waitForRequests(1)

@@ -52,12 +52,7 @@ import Testing
 
     @Test func `requests with a key in flight wait and all get the one answer`() throws {
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             let waiting = (0..<8).map { _ in site.sendInBackground(Call(key: "k")) }
@@ -76,12 +71,7 @@ import Testing
 
     @Test func `a reject route refuses a key in flight at once`() throws {
         try Site.run(.init { $0.idempotency["in_flight"] = #""reject""# }) { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             let refused = try site.send(Call(key: "k"))
@@ -101,12 +91,7 @@ import Testing
         fields: [String: String]
     ) throws {
         try Site.run(.init { $0.idempotency["wait_limit"] = #""200ms""# }) { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             var patient = Call(key: "k")
@@ -121,12 +106,7 @@ import Testing
 
     @Test func `a key has as many waiters as the route allows`() throws {
         try Site.run(.init { $0.idempotency["waiters"] = "1" }) { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             let refused = Monitor<[WireResponse]>([])
@@ -148,12 +128,7 @@ import Testing
 
     @Test func `the client going away cancels its answer and not the work`() throws {
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let client = try site.connect()
             try client.send(Call(key: "k"))
             try site.origin.waitForRequests(1)

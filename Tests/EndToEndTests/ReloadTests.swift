@@ -56,12 +56,7 @@ import Testing
         let other = try ScriptedOrigin()
         defer { other.stop() }
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let first = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             try site.gateway.write(
@@ -297,12 +292,7 @@ import Testing
 
     @Test func `a transfer without a client is drained after its table was replaced`() throws {
         try Site.run { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let gone = try site.connect()
             try gone.send(Call(key: "k"))
             try site.origin.waitForRequests(1)
@@ -412,12 +402,7 @@ import Testing
 
     @Test func `nothing is reloaded while the gateway drains`() throws {
         try Site.run(configuration()) { site in
-            let gate = Gate()
-            site.origin.on("/orders") { exchange in
-                try exchange.readBody()
-                try gate.pass()
-                try exchange.execute()
-            }
+            let gate = site.holdOrders()
             let last = site.sendInBackground(Call(key: "k"))
             try site.origin.waitForRequests(1)
             site.gateway.terminate()

@@ -61,40 +61,43 @@ final class Tunnel {
     }
 
     private func carryUp() async {
-        do throws(TunnelCut) {
-            while true {
-                let bytes = try await near.read()
-                lastMove = services.timers.now
-                guard !bytes.isEmpty else { break }
-                account.bytesIn += bytes.count
-                counters.bytesIn.increment(by: bytes.count)
-                try await far.write(bytes)
-                lastMove = services.timers.now
-            }
-            try await far.endWriting()
-            isFarDone = true
-            watchForSilence()
-        } catch {
-            cut()
+        let isWhole = await carry(from: near, to: far) { count in
+            account.bytesIn += count
+            counters.bytesIn.increment(by: count)
         }
+        guard isWhole else { return cut() }
+        isFarDone = true
+        watchForSilence()
     }
 
     private func carryDown() async {
+        let isWhole = await carry(from: far, to: near) { count in
+            account.bytesOut += count
+            counters.bytesOut.increment(by: count)
+        }
+        guard isWhole else { return cut() }
+        isNearDone = true
+        watchForSilence()
+    }
+
+    /// Carries one direction to its end.
+    /// - Returns: whether all of it arrived.
+    private func carry(
+        from source: any TunnelEnd, to sink: any TunnelEnd, counting count: (Int) -> Void
+    ) async -> Bool {
         do throws(TunnelCut) {
             while true {
-                let bytes = try await far.read()
+                let bytes = try await source.read()
                 lastMove = services.timers.now
                 guard !bytes.isEmpty else { break }
-                account.bytesOut += bytes.count
-                counters.bytesOut.increment(by: bytes.count)
-                try await near.write(bytes)
+                count(bytes.count)
+                try await sink.write(bytes)
                 lastMove = services.timers.now
             }
-            try await near.endWriting()
-            isNearDone = true
-            watchForSilence()
+            try await sink.endWriting()
+            return true
         } catch {
-            cut()
+            return false
         }
     }
 

@@ -31,6 +31,17 @@ final class Site {
         try site.gateway.kill()
     }
 
+    /// Has the origin execute what comes to a path when the gate opens, and not before.
+    func holdOrders(at path: String = "/orders") -> Gate {
+        let gate = Gate()
+        origin.on(path) { exchange in
+            try exchange.readBody()
+            try gate.pass()
+            try exchange.execute()
+        }
+        return gate
+    }
+
     /// A new connection to the gateway.
     func connect(receiveBuffer: Int32? = nil) throws -> RawClient {
         try RawClient(gateway.port, receiveBuffer: receiveBuffer)
