@@ -36,10 +36,9 @@ final class Socket: Sendable {
             guard bind(descriptor, address, length) == 0, listen(descriptor, backlog) == 0,
                 getsockname(descriptor, address, &length) == 0
             else { return -1 }
-            // Both kinds of address have it in the same place.
-            port = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                UInt16(bigEndian: $0.pointee.sin_port)
-            }
+            // Both kinds of IP address have it in the same place; that of a path is aligned less.
+            let field = UnsafeRawPointer(address).loadUnaligned(fromByteOffset: 2, as: UInt16.self)
+            port = UInt16(bigEndian: field)
             return 0
         }
         guard status == 0 else { throw HarnessError("listen: \(errno)") }
