@@ -177,6 +177,16 @@ import Transport
         return transfer
     }
 
+    /// Receives what is there into memory of its own.
+    func receive(atMost limit: Int) -> (Transfer, bytes: [UInt8]) {
+        var outcome = Transfer.wouldBlock
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            outcome = unsafe receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let received) = outcome { count = received }
+        }
+        return (outcome, bytes)
+    }
+
     /// To be called after each receipt of many: an upstream that is faster than all that is done
     /// with its bytes must not keep the loop from its other connections.
     func letOthersGo() async {

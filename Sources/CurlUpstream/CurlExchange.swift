@@ -34,8 +34,6 @@ final class CurlExchange: UpstreamExchange {
 
     private static let copied = 16 << 10
     private static let chunk = 64 << 10
-    /// What is worth memory of its own.
-    private static let much = 16 << 10
 
     init(_ request: UpstreamRequest, of client: CurlClient) {
         self.request = request
@@ -82,12 +80,9 @@ final class CurlExchange: UpstreamExchange {
     private func takePlace() throws(UpstreamError) {
         guard place == nil, !isOver, let limit = client.options.inFlight else { return }
         place = limit.take()
-        guard place == nil else { return }
-        isOver = true
-        let error = UpstreamError(
-            .overloaded, effect: .none, detail: "as many requests are in flight as may be")
-        cause = error
-        throw error
+        guard place != nil else {
+            throw failure(.overloaded, "as many requests are in flight as may be")
+        }
     }
 
     /// Writes the request down, if it may be sent.
@@ -233,7 +228,7 @@ final class CurlExchange: UpstreamExchange {
         guard let count = try received(unsafe connection.receive(into: scratch)) else {
             return nil
         }
-        connection.expectsMuch = count >= Self.much
+        connection.expectsMuch = count >= Reactor.much
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
         let elements = unsafe bytes.bindMemory(to: UInt8.self)
         do throws(ResponseError) {
@@ -245,23 +240,12 @@ final class CurlExchange: UpstreamExchange {
 
     /// Receives into memory that becomes the input, so that a long body is not copied.
     private func parseMuch(from connection: CurlConnection) throws(UpstreamError) -> ResponseHead? {
-        var outcome = CurlConnection.Transfer.wouldBlock
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Reactor.scratchSize) {
-            buffer, count in
-            outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
-            if case .bytes(let received) = outcome { count = received }
-        }
+        let (outcome, bytes) = connection.receive(atMost: Reactor.scratchSize)
         guard let count = try received(outcome) else { return nil }
-        connection.expectsMuch = count >= Self.much
+        connection.expectsMuch = count >= Reactor.much
         do throws(ResponseError) {
             let (consumed, head) = try parser.parse(bytes.span)
-            if count >= Reactor.scratchSize / 2 {
-                input = bytes
-                take(consumed)
-            } else if consumed < count {
-                // What is held is not to take much more memory than it has bytes.
-                input = Array(bytes[consumed...])
-            }
+            (input, inputStart) = Reactor.rest(of: bytes, from: consumed)
             return head
         } catch { throw failure(.malformed, error.reason) }
     }
@@ -326,11 +310,7 @@ final class CurlExchange: UpstreamExchange {
     private func receiveBody() throws(UpstreamError) -> Bool {
         guard let connection, connection.watch?.isReadable == true else { return false }
         let limit = Int(min(decoder.remaining ?? UInt64(Self.chunk), UInt64(Self.chunk)))
-        var outcome = CurlConnection.Transfer.wouldBlock
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
-            outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
-            if case .bytes(let received) = outcome { count = received }
-        }
+        let (outcome, bytes) = connection.receive(atMost: limit)
         if case .end = outcome {
             do throws(BodyError) {
                 try decoder.finish()

@@ -30,12 +30,7 @@ final class UpstreamTunnel: TunnelEnd {
         }
         while true {
             if watch.isReadable {
-                var outcome = CurlConnection.Transfer.wouldBlock
-                let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunk) {
-                    buffer, count in
-                    outcome = unsafe connection.receive(into: UnsafeMutableRawBufferPointer(buffer))
-                    if case .bytes(let received) = outcome { count = received }
-                }
+                let (outcome, bytes) = connection.receive(atMost: Self.chunk)
                 switch outcome {
                 case .bytes:
                     await connection.letOthersGo()
@@ -80,10 +75,7 @@ final class UpstreamTunnel: TunnelEnd {
 
     var onReset: (() -> Void)? {
         get { watch.onReset }
-        set {
-            if let action = newValue, watch.wasReset { return action() }
-            watch.onReset = newValue
-        }
+        set { watch.onReset = newValue }
     }
 
     func close(resetting: Bool) {

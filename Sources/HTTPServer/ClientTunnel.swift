@@ -36,10 +36,7 @@ final class ClientTunnel: TunnelEnd {
 
     var onReset: (() -> Void)? {
         get { stream.watch.onReset }
-        set {
-            if let action = newValue, stream.watch.wasReset { return action() }
-            stream.watch.onReset = newValue
-        }
+        set { stream.watch.onReset = newValue }
     }
 
     func close(resetting: Bool) {

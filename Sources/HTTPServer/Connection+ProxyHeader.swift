@@ -27,7 +27,7 @@ extension Connection {
             case .ready: continue
             case .cancelled: return false
             case .timeout:
-                noteBadProxyHeader("its PROXY header did not arrive in time")
+                giveUpWaiting()
                 return false
             }
         }

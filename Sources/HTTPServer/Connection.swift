@@ -37,8 +37,6 @@ final class Connection {
     private static let lingeringBytes = 64 << 20
     private static let lingeringTime: Duration = .seconds(10)
     private static let lingeringSilence: Duration = .seconds(2)
-    /// What is worth memory of its own.
-    private static let much = 16 << 10
     /// How long a task waits for the next head. A connection that idles longer waits without one,
     /// which takes a small part of the memory.
     private static let taskPatience: Duration = .milliseconds(20)
@@ -53,11 +51,8 @@ final class Connection {
         awaitsProxyHeader = takesProxyHeader
         firstDeadline = server.reactor.now + options.requestHead
         generation = server.generation
-        downstream = Downstream(
-            peer: peer, port: port, isSecure: options.isSecure,
-            isTrusted: options.trustedPeers.contains(peer: peer))
-        parser = RequestParser(
-            limits: options.limits, takesHTTPS: downstream.isSecure || downstream.isTrusted)
+        downstream = Self.downstream(peer, port, isSecure: options.isSecure, options)
+        parser = Self.parser(for: downstream, options)
     }
 
     /// Serves until the connection ends, and closes it, or until it has idled for a while.
@@ -123,10 +118,23 @@ final class Connection {
     private func describe(_ peer: String, _ port: UInt16?) {
         let options = server.options
         generation = server.generation
-        downstream = Downstream(
-            peer: peer, port: port, isSecure: options.isSecure || isSecureByProxy,
+        downstream = Self.downstream(
+            peer, port, isSecure: options.isSecure || isSecureByProxy, options)
+        parser = Self.parser(for: downstream, options)
+    }
+
+    private static func downstream(
+        _ peer: String, _ port: UInt16?, isSecure: Bool, _ options: ServerOptions
+    ) -> Downstream {
+        Downstream(
+            peer: peer, port: port, isSecure: isSecure,
             isTrusted: options.trustedPeers.contains(peer: peer))
-        parser = RequestParser(
+    }
+
+    private static func parser(
+        for downstream: Downstream, _ options: ServerOptions
+    ) -> RequestParser {
+        RequestParser(
             limits: options.limits, takesHTTPS: downstream.isSecure || downstream.isTrusted)
     }
 
@@ -221,7 +229,7 @@ final class Connection {
         case .nothingYet: return .incomplete
         case .end, .failed: return .ended
         case .bytes(let count):
-            expectsMuch = count >= Self.much
+            expectsMuch = count >= Reactor.much
             let received = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
             let bytes = unsafe received.bindMemory(to: UInt8.self)
             let (consumed, head) = try unsafe parser.parse(Span(_unsafeElements: bytes))
@@ -232,25 +240,14 @@ final class Connection {
 
     /// Receives into memory that becomes the input, so that a long body is not copied.
     private func parseMuch() throws(RequestError) -> Input {
-        var outcome = ByteStream.Received.nothingYet
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Reactor.scratchSize) {
-            buffer, count in
-            outcome = unsafe stream.receive(into: UnsafeMutableRawBufferPointer(buffer))
-            if case .bytes(let received) = outcome { count = received }
-        }
+        let (outcome, bytes) = stream.receive(atMost: Reactor.scratchSize)
         switch outcome {
         case .nothingYet: return .incomplete
         case .end, .failed: return .ended
         case .bytes(let count):
-            expectsMuch = count >= Self.much
+            expectsMuch = count >= Reactor.much
             let (consumed, head) = try parser.parse(bytes.span)
-            if count >= Reactor.scratchSize / 2 {
-                input = bytes
-                take(consumed)
-            } else if consumed < count {
-                // What is held is not to take much more memory than it has bytes.
-                input = Array(bytes[consumed...])
-            }
+            (input, inputStart) = Reactor.rest(of: bytes, from: consumed)
             return head.map { .head($0) } ?? .incomplete
         }
     }

@@ -73,6 +73,16 @@ package enum StreamError: Error, Sendable, Hashable {
         }
     }
 
+    /// Receives what is there into memory of its own, without waiting.
+    package func receive(atMost limit: Int) -> (Received, bytes: [UInt8]) {
+        var outcome = Received.nothingYet
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            outcome = unsafe receive(into: UnsafeMutableRawBufferPointer(buffer))
+            if case .bytes(let received) = outcome { count = received }
+        }
+        return (outcome, bytes)
+    }
+
     /// Receives up to `limit` bytes into memory of their own, waiting for the first one.
     /// - Returns: an empty array when the peer sends no more.
     package func read(
@@ -80,11 +90,7 @@ package enum StreamError: Error, Sendable, Hashable {
     ) async throws(StreamError) -> [UInt8] {
         while true {
             if watch.isReadable {
-                var outcome = Received.nothingYet
-                let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
-                    outcome = unsafe receive(into: UnsafeMutableRawBufferPointer(buffer))
-                    if case .bytes(let received) = outcome { count = received }
-                }
+                let (outcome, bytes) = receive(atMost: limit)
                 switch outcome {
                 case .bytes:
                     readsInARow += 1

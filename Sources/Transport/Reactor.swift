@@ -40,6 +40,18 @@ package protocol ReadinessObserver: AnyObject {
 
     /// The size of ``scratch``: room for a head and 64 KiB behind it.
     package static let scratchSize = 80 << 10
+    /// From how many bytes on a reception is worth memory of its own: the one that follows mostly
+    /// is as long, and a copy out of ``scratch`` is saved.
+    package static let much = 16 << 10
+
+    /// What is left of a reception into memory of its own, and where it starts there. It is copied
+    /// where that memory, of ``scratchSize``, is more than twice of what came.
+    package static func rest(
+        of bytes: [UInt8], from start: Int
+    ) -> (bytes: [UInt8], start: Int) {
+        guard start < bytes.count else { return ([], 0) }
+        return bytes.count >= scratchSize / 2 ? (bytes, start) : (Array(bytes[start...]), 0)
+    }
 
     init(wakeDescriptor: Int32) {
         epoll = ctransport_epoll_create()

@@ -25,8 +25,10 @@ package enum Wake: Sendable {
     package private(set) var wasReset = false
     /// Called when the connection turns out to be gone, also while nobody waits.
     package var onFailure: (() -> Void)?
-    /// The same, of a reset alone.
-    package var onReset: (() -> Void)?
+    /// The same, of a reset alone. Called at once where that has come before.
+    package var onReset: (() -> Void)? {
+        didSet { if wasReset { tellReset() } }
+    }
     /// Called when writing is worth a try again and no task waits for that.
     package var onWritable: (() -> Void)?
 
@@ -90,10 +92,13 @@ package enum Wake: Sendable {
             onFailure = nil
             action()
         }
-        if wasReset, let action = onReset {
-            onReset = nil
-            action()
-        }
+        if wasReset { tellReset() }
+    }
+
+    private func tellReset() {
+        guard let action = onReset else { return }
+        onReset = nil
+        action()
     }
 
     /// Nothing more can be read for now. Forgotten at once where the end was announced: there is

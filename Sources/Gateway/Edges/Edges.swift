@@ -123,6 +123,9 @@ final class RequestEdge {
 
     init(_ rules: Edges = .plain) { self.rules = rules }
 
+    /// The field that carries the request's id; nil where it has none.
+    var requestIDField: FieldName? { requestID.isEmpty ? nil : rules.requestIDs?.name }
+
     /// The client's address, as far as those who are trusted tell.
     func client(of downstream: Downstream) -> String { chain?.client ?? downstream.peer }
 

@@ -23,7 +23,7 @@ struct RandomWords: RandomNumberGenerator {
         return result
     }
 
-    /// 128 bits as 32 hexadecimal digits in lower case; never all zeros.
+    /// 128 bits as 32 hexadecimal digits in lower case; the first 16 are never all zeros.
     mutating func hexadecimal() -> [UInt8] {
         let (high, low) = (next() | 1, next())
         return unsafe [UInt8](unsafeUninitializedCapacity: 32) { digits, count in
@@ -34,13 +34,6 @@ struct RandomWords: RandomNumberGenerator {
             }
             count = 32
         }
-    }
-}
-
-/// Appends 16 hexadecimal digits in lower case.
-func appendHexadecimal(_ number: UInt64, to text: inout [UInt8]) {
-    for shift in stride(from: 60, through: 0, by: -4) {
-        text.append(hexadecimalDigit(number >> UInt64(shift)))
     }
 }
 

@@ -54,7 +54,7 @@ enum TraceContext {
         value.reserveCapacity(55)
         value += words.hexadecimal()
         value.append(UInt8(ascii: "-"))
-        appendHexadecimal(words.next() | 1, to: &value)
+        value += words.hexadecimal().prefix(16)
         value += "-00".utf8
         return value
     }

@@ -26,7 +26,7 @@ extension RequestAccount {
     /// The trailer fields that an answer may have: none of a name that its dress rules.
     func trailers(_ received: Fields) -> Fields {
         guard received.count > 0 else { return received }
-        let requestID = edge.requestID.isEmpty ? nil : edge.rules.requestIDs?.name
+        let requestID = edge.requestIDField
         var fields = received
         fields.removeAll { index in
             if let requestID, received.isLine(at: index, named: requestID) { return true }
@@ -49,19 +49,19 @@ extension RequestAccount {
                 rules.allow(origin, in: &fields)
             }
         }
-        let requestIDs = edge.requestID.isEmpty ? nil : edge.rules.requestIDs
-        if let requestIDs {
-            fields.removeAll(requestIDs.name)
-            fields.append(requestIDs.name, edge.requestID)
+        let requestID = edge.requestIDField
+        if let requestID {
+            fields.removeAll(requestID)
+            fields.append(requestID, edge.requestID)
         }
-        guard isKeyed || requestIDs != nil,
+        guard isKeyed || requestID != nil,
             fields.contains(.accessControlAllowOrigin)
                 || fields.contains(.accessControlExposeHeaders)
         else { return }
         if isKeyed {
             fields.append(.accessControlExposeHeaders, edge.rules.exposedOfKeyed)
-        } else if let requestIDs {
-            fields.append(.accessControlExposeHeaders, requestIDs.name.spelling)
+        } else if let requestID {
+            fields.append(.accessControlExposeHeaders, requestID.spelling)
         }
     }
 }

@@ -36,12 +36,9 @@ struct ForwardedWay {
                 value += chain.isStandard ? Self.xForwarded(hop) : hop.text
                 value += Self.separator
             }
-            value += peerName
-            fields.append(.xForwardedFor, value)
-        } else if downstream.peer == Downstream.unixPeer {
-            fields.append(.xForwardedFor, ForwardedElement.unknown)
+            fields.append(.xForwardedFor, value + peerName)
         } else {
-            fields.append(.xForwardedFor, downstream.peerText)
+            fields.append(.xForwardedFor, peerName)
         }
         let keeps = keepsXForwarded
         if !keeps || !fields.contains(.xForwardedProto) {

@@ -27,7 +27,7 @@ struct RequestForwarding {
         let way = ForwardedWay(upstream, downstream, edge)
         let keepsXForwarded = way.keepsXForwarded
         let passesAll = way.passesAll
-        let requestID = edge.requestID.isEmpty ? nil : edge.rules.requestIDs?.name
+        let requestID = edge.requestIDField
         let keepsTrace = if case .made = edge.trace { false } else { true }
         var fields = received
         fields.removeAll { index in
@@ -67,7 +67,7 @@ struct RequestForwarding {
         var fields = ResponseForwarding.trailers(received)
         guard fields.count > 0 else { return fields }
         let all = fields
-        let requestID = edge.requestID.isEmpty ? nil : edge.rules.requestIDs?.name
+        let requestID = edge.requestIDField
         fields.removeAll { index in
             if let requestID, all.isLine(at: index, named: requestID) { return true }
             return isKey(index, of: all) || route?.requestFields?.drops(index, of: all) ?? false
